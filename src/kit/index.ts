@@ -1,0 +1,31 @@
+export { defineAction, defineDestination } from './destination.ts'
+export type {
+  ActionData,
+  ActionDefinition,
+  BatchItemResult,
+  DestinationDefinition,
+  Preset,
+  SendOptions,
+  SendRequest,
+  SendResponse,
+} from './destination.ts'
+export { BadPayload, BadSettings, ResponseError, Retry } from './errors.ts'
+export { field } from './field.ts'
+export type { Field, Fields, ValuesOf } from './field.ts'
+export { defineWarehouse } from './warehouse.ts'
+export type {
+  Cell,
+  ColumnType,
+  Load,
+  LoadCursor,
+  LoadRecord,
+  LoadResult,
+  QueryLimits,
+  QueryResult,
+  TableRows,
+  TableSchema,
+  UpsertRows,
+  WarehouseConnection,
+  WarehouseDefinition,
+  WarehouseEnvironment,
+} from './warehouse.ts'
