@@ -59,7 +59,8 @@ const call = {
 /** The real disk. Uses bare file descriptors: the promise API of node:fs costs a wrapper object per call on the hot path. */
 export const diskFileSystem: FileSystem = {
   async open(path, mode) {
-    const flags = mode === 'read' ? constants.O_RDONLY : mode === 'write' ? constants.O_RDWR : constants.O_RDWR | constants.O_CREAT
+    const flags =
+      mode === 'read' ? constants.O_RDONLY : mode === 'write' ? constants.O_RDWR : constants.O_RDWR | constants.O_CREAT
     return diskHandle(await call.open(path, flags, 0o600))
   },
   async list(directory) {
@@ -134,7 +135,9 @@ async function writeAll(fd: number, buffers: readonly Uint8Array[], position: nu
 
 function writeVector(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    writev(fd, buffers as NodeJS.ArrayBufferView[], position, (error, written) => (error ? reject(error) : resolve(written)))
+    writev(fd, buffers as NodeJS.ArrayBufferView[], position, (error, written) =>
+      error ? reject(error) : resolve(written),
+    )
   })
 }
 
@@ -159,7 +162,9 @@ async function readFully(fd: number, target: Uint8Array, position: number): Prom
 
 function readSome(fd: number, target: Uint8Array, from: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    readFile(fd, target, from, target.byteLength - from, position, (error, count) => (error ? reject(error) : resolve(count)))
+    readFile(fd, target, from, target.byteLength - from, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    )
   })
 }
 
