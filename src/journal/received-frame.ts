@@ -9,6 +9,8 @@ export interface ReceivedHead {
   workspace: number
   /** Client address as the door understood it; present only when it should become `context.ip`. */
   ip?: string
+  /** Client address of a server-side source: becomes `context.ip` only of messages with `context.direct: true`. */
+  directIp?: string
   /** Present only when it should become `context.userAgent`. */
   userAgent?: string
   /** Code under which every message of this request is rejected although the answer was 200 (`source_disabled`, ...). */

@@ -1,0 +1,63 @@
+/** What the door answers. Accepted: exactly 200 and `{"success":true}`; every error is a JSON object with `code` and `message`,
+ *  because Python, Ruby and Java decide by them whether to send again (contract: sdk-wire.md §4, §7). */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AppError } from '../base/errors.ts'
+
+const SUCCESS = '{"success":true}'
+const SUCCESS_LENGTH = String(SUCCESS.length)
+
+const allowedHeaders =
+  'Authorization, Content-Type, X-Retry-Count, X-Write-Key, X-Tributary-Verbose, AnonymousId, SentAt, X-Enable-Debug, X-IP-Policy'
+
+export function answerSuccess(request: IncomingMessage, response: ServerResponse): void {
+  const origin = request.headers.origin
+  const headers = ['Content-Type', 'application/json', 'Content-Length', SUCCESS_LENGTH]
+  if (origin !== undefined) pushCors(headers, origin)
+  response.writeHead(200, headers)
+  response.end(SUCCESS)
+}
+
+export function answerJson(request: IncomingMessage, response: ServerResponse, status: number, value: unknown, extra: string[] = []): void {
+  if (response.headersSent || response.destroyed) return
+  const body = JSON.stringify(value)
+  const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), ...extra]
+  if (request.headers.origin !== undefined) pushCors(headers, request.headers.origin)
+  response.writeHead(status, headers)
+  response.end(body)
+}
+
+/** `retryAfterSeconds` is a whole number from 1 to 300. */
+export function answerError(request: IncomingMessage, response: ServerResponse, error: AppError, retryAfterSeconds?: number): void {
+  const extra: string[] = []
+  if (retryAfterSeconds !== undefined) extra.push('Retry-After', String(retryAfterSeconds))
+  if (error.status === 429) extra.push('X-RateLimit-Reset', String(retryAfterSeconds))
+  // The rest of a body that was not read to its end cannot be told from the next request.
+  if (!request.complete) extra.push('Connection', 'close')
+  const body = { success: false, code: error.code, message: error.message, error: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+  answerJson(request, response, error.status, body, extra)
+}
+
+/** Answers a CORS preflight. A star would not cover `Authorization`, so the headers are named and the origin is echoed. */
+export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+  const headers = [
+    'Access-Control-Allow-Methods',
+    'GET, POST, OPTIONS',
+    'Access-Control-Allow-Headers',
+    allowedHeaders,
+    'Access-Control-Max-Age',
+    '86400',
+    'Content-Length',
+    '0',
+  ]
+  if (request.headers['access-control-request-private-network'] === 'true') headers.push('Access-Control-Allow-Private-Network', 'true')
+  pushCors(headers, request.headers.origin ?? '*')
+  response.writeHead(200, headers)
+  response.end()
+}
+
+// Browsers read `Retry-After` only when it is exposed; `Vary` because the origin is echoed. Credentials are allowed since
+// `deliveryStrategy.config.credentials` may be "include"; the write key, not a cookie, is what counts here.
+function pushCors(headers: string[], origin: string): void {
+  headers.push('Access-Control-Allow-Origin', origin, 'Vary', 'Origin', 'Access-Control-Expose-Headers', 'Retry-After')
+  if (origin !== '*') headers.push('Access-Control-Allow-Credentials', 'true')
+}

@@ -1,0 +1,39 @@
+/** Where the write key of a request is looked for (contract: ingest.md §2, sdk-wire.md §3). The header wins over the body. */
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** The write key that the headers carry: Basic user name, Bearer token, `X-Write-Key`; undefined when they carry none. */
+export function writeKeyOfHeaders(headers: IncomingHttpHeaders): string | undefined {
+  const authorization = headers.authorization
+  if (authorization !== undefined) {
+    const key = keyOfAuthorization(authorization)
+    if (key !== undefined) return key
+  }
+  const header = headers['x-write-key']
+  return typeof header === 'string' && header !== '' ? header : undefined
+}
+
+function keyOfAuthorization(authorization: string): string | undefined {
+  const basic = /^basic\s+([A-Za-z0-9+/_=-]+)\s*$/i.exec(authorization)
+  if (basic === null) return undefined
+  // The pattern has one group, which always takes part in a match. `base64` also reads the URL-safe alphabet.
+  const text = Buffer.from(basic[1]!, 'base64').toString('utf8')
+  // Old clients leave the colon out.
+  const colon = text.indexOf(':')
+  const key = colon < 0 ? text : text.slice(0, colon)
+  return key === '' ? undefined : key
+}
+
+/** The write key in a parsed body: its own `writeKey`, else that of the first message of its batch. */
+export function writeKeyOfBody(body: object): string | undefined {
+  const own = stringAt(body, 'writeKey')
+  if (own !== undefined) return own
+  const batch = Object.hasOwn(body, 'batch') ? (body as { batch: unknown }).batch : undefined
+  const first: unknown = Array.isArray(batch) ? batch[0] : undefined
+  return typeof first === 'object' && first !== null ? stringAt(first, 'writeKey') : undefined
+}
+
+function stringAt(object: object, key: string): string | undefined {
+  if (!Object.hasOwn(object, key)) return undefined
+  const value = (object as Record<string, unknown>)[key]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

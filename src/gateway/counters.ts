@@ -1,0 +1,27 @@
+import { Counter, type Registry } from '../base/metrics.ts'
+
+/** What this door did, for the metrics page. The exact accounting per source is in the journal. */
+export interface GatewayCounters {
+  accepted(messages: number, bytes: number): void
+  refused(code: string): void
+}
+
+export function createGatewayCounters(registry: Registry): GatewayCounters {
+  const messages = new Counter({ name: 'tributary_gateway_messages_total', help: 'Messages accepted (durable).', registers: [registry] })
+  const requests = new Counter({ name: 'tributary_gateway_requests_total', help: 'Requests accepted.', registers: [registry] })
+  const bytes = new Counter({ name: 'tributary_gateway_body_bytes_total', help: 'Bytes of accepted bodies, decompressed.', registers: [registry] })
+  const refused = new Counter({
+    name: 'tributary_gateway_refused_total',
+    help: 'Requests refused, by error code.',
+    labelNames: ['code'],
+    registers: [registry],
+  })
+  return {
+    accepted(count, bodyBytes) {
+      messages.inc(count)
+      requests.inc()
+      bytes.inc(bodyBytes)
+    },
+    refused: (code) => refused.inc({ code }),
+  }
+}

@@ -1,0 +1,85 @@
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Registry } from '../base/metrics.ts'
+import { Gauge } from '../base/metrics.ts'
+import type { Journal } from '../journal/index.ts'
+import type { SnapshotSource } from '../store/index.ts'
+import type { Door } from './accept.ts'
+import { addressSet, type AddressSet } from './client-address.ts'
+import { createGatewayCounters } from './counters.ts'
+import { createRateLimiter } from './rate-limit.ts'
+import { openReceivedTopic } from './received-topic.ts'
+import { listen, type ListenOptions } from './server.ts'
+import { createSourceDirectory } from './source-directory.ts'
+
+export interface GatewayOptions extends ListenOptions {
+  journal: Journal
+  snapshots: SnapshotSource
+  clock: Clock
+  log: Logger
+  metrics: Registry
+  /** The partition of `received` that this process alone writes. */
+  partition: number
+  /** How far a consumer has read the partition: no offset below is given out again. */
+  nextOffsetAtLeast: number
+}
+
+export interface Gateway {
+  readonly port: number
+  /** Messages accepted per source number, ever, by this partition. */
+  totals(): Record<string, number>
+  stop(): Promise<void>
+}
+
+/** Opens the door: recovers its partition of `received`, then listens. */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const received = await openReceivedTopic(options.journal, options.partition, options.nextOffsetAtLeast)
+  const sources = createSourceDirectory(options.snapshots)
+  const door: Door = {
+    received,
+    sources,
+    limiter: createRateLimiter(options.clock),
+    counters: createGatewayCounters(options.metrics),
+    inFlight: { bytes: 0 },
+    clock: options.clock,
+    isTrustedProxy: trustedProxies(options.snapshots),
+  }
+  exportGauges(options.metrics, door)
+  const server = await listen(door, options, options.log)
+  return {
+    port: server.port,
+    totals: () => received.totals(),
+    async stop() {
+      await server.stop()
+      await received.close()
+      sources.close()
+    },
+  }
+}
+
+function trustedProxies(snapshots: SnapshotSource): AddressSet {
+  let isTrusted = addressSet(snapshots.current.settings.ingest.trustedProxies)
+  snapshots.onChange((snapshot) => {
+    isTrusted = addressSet(snapshot.settings.ingest.trustedProxies)
+  })
+  return (address) => isTrusted(address)
+}
+
+function exportGauges(registry: Registry, door: Door): void {
+  new Gauge({
+    name: 'tributary_gateway_in_flight_bytes',
+    help: 'Bytes of request bodies in memory; bound: limits.inFlightBytesMax.',
+    registers: [registry],
+    collect() {
+      this.set(door.inFlight.bytes)
+    },
+  })
+  new Gauge({
+    name: 'tributary_gateway_is_writable',
+    help: '1 while the journal takes messages, 0 while ingest answers 503.',
+    registers: [registry],
+    collect() {
+      this.set(door.received.isWritable ? 1 : 0)
+    },
+  })
+}

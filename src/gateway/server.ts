@@ -1,0 +1,124 @@
+/** The listener: one port for everything. Tracking calls are answered here; what is for people and machines that administer
+ *  (console, API, metrics page) is passed on to the control process. */
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Logger } from '../base/logger.ts'
+import { AppError } from '../base/errors.ts'
+import { accept, unavailable, type Door } from './accept.ts'
+import { answerError, answerJson, answerPreflight, answerSuccess } from './answers.ts'
+import { clientAddress } from './client-address.ts'
+import { forwardTo } from './forward.ts'
+import { isMetricsPath, isTrackingPath, pathOf, routeOf } from './routes.ts'
+
+export interface ListenOptions {
+  host: string
+  port: number
+  tls?: { certificate: string; key: string }
+  controlSocketPath: string
+}
+
+export interface GatewayServer {
+  readonly port: number
+  /** Answers what is in flight, refuses what is new with 503, and resolves when all connections are closed. */
+  stop(): Promise<void>
+}
+
+// Slow clients hold a socket and a little memory, nothing else; these bound how long.
+const HEADERS_TIMEOUT_MS = 15_000
+const REQUEST_TIMEOUT_MS = 60_000
+const KEEP_ALIVE_MS = 65_000
+const HEADER_BYTES_MAX = 16 * 1024
+
+export async function listen(door: Door, options: ListenOptions, log: Logger): Promise<GatewayServer> {
+  const state = { isStopping: false }
+  const handle: RequestListener = (request, response) => {
+    dispatch(door, options, state, request, response).catch((error: unknown) => {
+      log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
+      answerError(request, response, unavailable('The request could not be handled now.'), 5)
+    })
+  }
+  const server = createServer(options, handle)
+  server.on('clientError', answerBrokenRequest)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, 4096, () => resolve())
+  })
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : options.port
+  return { port, stop: () => stop(server, state) }
+}
+
+function createServer(options: ListenOptions, handle: RequestListener): Server {
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: 5_000,
+    noDelay: true,
+  }
+  if (options.tls === undefined) return createHttpServer(limits, handle)
+  return createTlsServer({ ...limits, cert: options.tls.certificate, key: options.tls.key }, handle)
+}
+
+async function dispatch(door: Door, options: ListenOptions, state: { isStopping: boolean }, request: IncomingMessage, response: ServerResponse) {
+  const path = pathOf(request.url ?? '/')
+  const route = routeOf(path)
+  if (route !== undefined && request.method === 'POST') {
+    if (state.isStopping) return answerError(request, response, unavailable('The server is stopping.'), 1)
+    return accept(door, route, request, response)
+  }
+  if (request.method === 'OPTIONS' && isTrackingPath(path)) return answerPreflight(request, response)
+  if (isMetricsPath(path) && request.method === 'POST') {
+    request.resume()
+    return answerSuccess(request, response)
+  }
+  if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
+  if (path === '/health/ready') return answerReady(door, state, request, response)
+  if (isTrackingPath(path)) return answerUnknownPath(route !== undefined, request, response)
+  const isTrusted = door.isTrustedProxy(request.socket.remoteAddress?.replace('::ffff:', '') ?? '')
+  const protocol = isTrusted ? request.headers['x-forwarded-proto'] : undefined
+  const forwardedHost = isTrusted ? request.headers['x-forwarded-host'] : undefined
+  forwardTo(options.controlSocketPath, request, response, {
+    clientAddress: clientAddress(request, door.isTrustedProxy),
+    protocol: protocol === 'https' || options.tls !== undefined ? 'https' : 'http',
+    host: typeof forwardedHost === 'string' ? forwardedHost : request.headers.host,
+  })
+}
+
+function answerReady(door: Door, state: { isStopping: boolean }, request: IncomingMessage, response: ServerResponse): void {
+  const isReady = door.received.isWritable && !state.isStopping
+  const reason = state.isStopping ? 'stopping' : 'the journal takes nothing now (disk reserve reached, or a disk failure)'
+  answerJson(request, response, isReady ? 200 : 503, isReady ? { status: 'ready' } : { status: 'not ready', reason })
+}
+
+function answerUnknownPath(isKnown: boolean, request: IncomingMessage, response: ServerResponse): void {
+  request.resume()
+  const error = isKnown
+    ? new AppError('method_not_allowed', 405, 'This path takes POST.')
+    : new AppError('not_found', 404, 'There is nothing at this path.', { hint: 'Messages go to /v1/track, /v1/batch and the other paths of the tracking API.' })
+  answerError(request, response, error)
+}
+
+/** What Node could not read as HTTP: too large headers, a time-out, garbage. Answered by hand, since there is no response object. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy()
+    return
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+  const message = 'The request is not valid HTTP, too slow, or its headers are too large.'
+  const body = JSON.stringify({ success: false, code: 'bad_request', message, error: message })
+  socket.end(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+}
+
+async function stop(server: Server, state: { isStopping: boolean }): Promise<void> {
+  state.isStopping = true
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  // Whoever is still sending after this has had its chance; its messages were not acknowledged and will come again.
+  const force = setTimeout(() => server.closeAllConnections(), 3_000)
+  await closed
+  clearTimeout(force)
+}
