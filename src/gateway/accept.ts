@@ -33,7 +33,12 @@ export interface Door {
 const UNAVAILABLE_RETRY_SECONDS = 5
 
 /** Takes one request to its answer. Never rejects. */
-export async function accept(door: Door, route: Route, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function accept(
+  door: Door,
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   let bodyBytes = 0
   try {
     refuseWhenFull(door, request)
@@ -50,7 +55,8 @@ export async function accept(door: Door, route: Route, request: IncomingMessage,
     const head = headOf(door, route, request, known)
     await door.received.append(known.source.number, count, receivedAtMs, encodeReceived(head, body))
     door.counters.accepted(count, bodyBytes)
-    if (request.headers['x-tributary-verbose'] === 'true') answerJson(request, response, 200, previewOutcomes(parsed, head, receivedAtMs))
+    if (request.headers['x-tributary-verbose'] === 'true')
+      answerJson(request, response, 200, previewOutcomes(parsed, head, receivedAtMs))
     else answerSuccess(request, response)
   } catch (error) {
     answerRefusal(door, request, response, error)
@@ -79,8 +85,12 @@ function answerUnknownSource(door: Door, request: IncomingMessage, response: Ser
 }
 
 function limitRate(door: Door, { source, workspace }: KnownSource, messages: number): void {
-  const bySource = source.eventsPerSecond && door.limiter.take(`source ${source.number}`, source.eventsPerSecond, messages)
-  const wait = bySource || (workspace.eventsPerSecond && door.limiter.take(`workspace ${workspace.number}`, workspace.eventsPerSecond, messages))
+  const bySource =
+    source.eventsPerSecond && door.limiter.take(`source ${source.number}`, source.eventsPerSecond, messages)
+  const wait =
+    bySource ||
+    (workspace.eventsPerSecond &&
+      door.limiter.take(`workspace ${workspace.number}`, workspace.eventsPerSecond, messages))
   if (wait) throw new RateLimited(wait)
 }
 
@@ -101,7 +111,8 @@ function headOf(door: Door, route: Route, request: IncomingMessage, { source, wo
     if (source.isClientSide) head.ip = address
     else head.directIp = address
   }
-  if (source.isClientSide && request.headers['user-agent'] !== undefined) head.userAgent = request.headers['user-agent'].slice(0, 4096)
+  if (source.isClientSide && request.headers['user-agent'] !== undefined)
+    head.userAgent = request.headers['user-agent'].slice(0, 4096)
   if (!source.isEnabled) head.verdict = 'source_disabled'
   if (source.ip !== 'keep') head.ipMode = source.ip
   if (!ingest.idCoercion) head.idCoercion = false
@@ -110,7 +121,8 @@ function headOf(door: Door, route: Route, request: IncomingMessage, { source, wo
 }
 
 function answerRefusal(door: Door, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
-  const error = thrown instanceof JournalUnavailable ? unavailable('The message could not be stored now.', thrown) : thrown
+  const error =
+    thrown instanceof JournalUnavailable ? unavailable('The message could not be stored now.', thrown) : thrown
   if (!(error instanceof AppError)) throw error
   door.counters.refused(error.code)
   if (error instanceof RateLimited) answerError(request, response, error, error.retryAfterSeconds)

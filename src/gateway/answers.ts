@@ -17,7 +17,13 @@ export function answerSuccess(request: IncomingMessage, response: ServerResponse
   response.end(SUCCESS)
 }
 
-export function answerJson(request: IncomingMessage, response: ServerResponse, status: number, value: unknown, extra: string[] = []): void {
+export function answerJson(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  extra: string[] = [],
+): void {
   if (response.headersSent || response.destroyed) return
   const body = JSON.stringify(value)
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), ...extra]
@@ -27,13 +33,24 @@ export function answerJson(request: IncomingMessage, response: ServerResponse, s
 }
 
 /** `retryAfterSeconds` is a whole number from 1 to 300. */
-export function answerError(request: IncomingMessage, response: ServerResponse, error: AppError, retryAfterSeconds?: number): void {
+export function answerError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: AppError,
+  retryAfterSeconds?: number,
+): void {
   const extra: string[] = []
   if (retryAfterSeconds !== undefined) extra.push('Retry-After', String(retryAfterSeconds))
   if (error.status === 429) extra.push('X-RateLimit-Reset', String(retryAfterSeconds))
   // The rest of a body that was not read to its end cannot be told from the next request.
   if (!request.complete) extra.push('Connection', 'close')
-  const body = { success: false, code: error.code, message: error.message, error: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+  const body = {
+    success: false,
+    code: error.code,
+    message: error.message,
+    error: error.message,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  }
   answerJson(request, response, error.status, body, extra)
 }
 
@@ -49,7 +66,8 @@ export function answerPreflight(request: IncomingMessage, response: ServerRespon
     'Content-Length',
     '0',
   ]
-  if (request.headers['access-control-request-private-network'] === 'true') headers.push('Access-Control-Allow-Private-Network', 'true')
+  if (request.headers['access-control-request-private-network'] === 'true')
+    headers.push('Access-Control-Allow-Private-Network', 'true')
   pushCors(headers, request.headers.origin ?? '*')
   response.writeHead(200, headers)
   response.end()

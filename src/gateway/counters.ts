@@ -7,9 +7,21 @@ export interface GatewayCounters {
 }
 
 export function createGatewayCounters(registry: Registry): GatewayCounters {
-  const messages = new Counter({ name: 'tributary_gateway_messages_total', help: 'Messages accepted (durable).', registers: [registry] })
-  const requests = new Counter({ name: 'tributary_gateway_requests_total', help: 'Requests accepted.', registers: [registry] })
-  const bytes = new Counter({ name: 'tributary_gateway_body_bytes_total', help: 'Bytes of accepted bodies, decompressed.', registers: [registry] })
+  const messages = new Counter({
+    name: 'tributary_gateway_messages_total',
+    help: 'Messages accepted (durable).',
+    registers: [registry],
+  })
+  const requests = new Counter({
+    name: 'tributary_gateway_requests_total',
+    help: 'Requests accepted.',
+    registers: [registry],
+  })
+  const bytes = new Counter({
+    name: 'tributary_gateway_body_bytes_total',
+    help: 'Bytes of accepted bodies, decompressed.',
+    registers: [registry],
+  })
   const refused = new Counter({
     name: 'tributary_gateway_refused_total',
     help: 'Requests refused, by error code.',

@@ -4,7 +4,16 @@ import { AppError } from '../base/errors.ts'
 import { answerError } from './answers.ts'
 
 // Headers that belong to one connection and not to the message (RFC 9110 §7.6.1).
-const hopHeaders = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
+const hopHeaders = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
 
 export interface Forwarded {
   /** As this door understood them; the control process believes only these. */
@@ -14,7 +23,12 @@ export interface Forwarded {
 }
 
 /** Streams both ways. Answers 503 when the control process is away: it restarts by itself and ingest goes on. */
-export function forwardTo(socketPath: string, request: IncomingMessage, response: ServerResponse, forwarded: Forwarded): void {
+export function forwardTo(
+  socketPath: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  forwarded: Forwarded,
+): void {
   const headers: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined && !hopHeaders.has(name)) headers[name] = value
@@ -33,7 +47,13 @@ export function forwardTo(socketPath: string, request: IncomingMessage, response
   })
   upstream.on('error', () => {
     if (response.headersSent) response.destroy()
-    else answerError(request, response, new AppError('process_away', 503, 'The control process does not answer; it restarts by itself.'), 2)
+    else
+      answerError(
+        request,
+        response,
+        new AppError('process_away', 503, 'The control process does not answer; it restarts by itself.'),
+        2,
+      )
   })
   response.on('close', () => upstream.destroy())
   request.pipe(upstream)

@@ -14,7 +14,9 @@ export function readBody(request: IncomingMessage, bytesMax: number, inFlight: I
   const encoding = request.headers['content-encoding']
   if (encoding === undefined || encoding === 'identity') return collect(request, request, bytesMax, inFlight)
   if (encoding.toLowerCase() !== 'gzip') {
-    return Promise.reject(new AppError('bad_request', 400, `Content-Encoding "${encoding}" is not supported; send gzip or nothing.`))
+    return Promise.reject(
+      new AppError('bad_request', 400, `Content-Encoding "${encoding}" is not supported; send gzip or nothing.`),
+    )
   }
   // One chunk of output at a time: a bomb is stopped at the limit, never inflated whole.
   const gunzip = createGunzip({ chunkSize: 64 * 1024 })
@@ -22,7 +24,12 @@ export function readBody(request: IncomingMessage, bytesMax: number, inFlight: I
   return collect(gunzip, request, bytesMax, inFlight)
 }
 
-function collect(stream: NodeJS.ReadableStream, request: IncomingMessage, bytesMax: number, inFlight: InFlight): Promise<Buffer> {
+function collect(
+  stream: NodeJS.ReadableStream,
+  request: IncomingMessage,
+  bytesMax: number,
+  inFlight: InFlight,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
@@ -49,7 +56,9 @@ function collect(stream: NodeJS.ReadableStream, request: IncomingMessage, bytesM
       isSettled = true
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
     })
-    stream.on('error', () => fail(new AppError('bad_request', 400, 'The body could not be read: it is not valid gzip, or it broke off.')))
+    stream.on('error', () =>
+      fail(new AppError('bad_request', 400, 'The body could not be read: it is not valid gzip, or it broke off.')),
+    )
     request.on('close', () => {
       if (!request.complete) fail(new AppError('bad_request', 400, 'The body broke off.'))
     })
@@ -57,5 +66,7 @@ function collect(stream: NodeJS.ReadableStream, request: IncomingMessage, bytesM
 }
 
 function bodyTooLarge(): AppError {
-  return new AppError('body_too_large', 400, 'Exceed payload limit', { hint: 'Send smaller batches: at most 500 KB a request.' })
+  return new AppError('body_too_large', 400, 'Exceed payload limit', {
+    hint: 'Send smaller batches: at most 500 KB a request.',
+  })
 }

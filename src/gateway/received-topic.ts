@@ -15,7 +15,11 @@ interface Checkpoint {
 }
 
 /** Opens the partition and counts what its last segment holds. `nextOffsetAtLeast`: how far a consumer has read already. */
-export async function openReceivedTopic(journal: Journal, partition: number, nextOffsetAtLeast: number): Promise<ReceivedTopic> {
+export async function openReceivedTopic(
+  journal: Journal,
+  partition: number,
+  nextOffsetAtLeast: number,
+): Promise<ReceivedTopic> {
   const totals = new Map<number, number>()
   const opened = await journal.openWriter('received', partition, {
     checkpoint: (): Checkpoint => ({ totals: Object.fromEntries(totals) }),

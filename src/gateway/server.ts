@@ -1,6 +1,12 @@
 /** The listener: one port for everything. Tracking calls are answered here; what is for people and machines that administer
  *  (console, API, metrics page) is passed on to the control process. */
-import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Logger } from '../base/logger.ts'
@@ -62,7 +68,13 @@ function createServer(options: ListenOptions, handle: RequestListener): Server {
   return createTlsServer({ ...limits, cert: options.tls.certificate, key: options.tls.key }, handle)
 }
 
-async function dispatch(door: Door, options: ListenOptions, state: { isStopping: boolean }, request: IncomingMessage, response: ServerResponse) {
+async function dispatch(
+  door: Door,
+  options: ListenOptions,
+  state: { isStopping: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+) {
   const path = pathOf(request.url ?? '/')
   const route = routeOf(path)
   if (route !== undefined && request.method === 'POST') {
@@ -87,9 +99,16 @@ async function dispatch(door: Door, options: ListenOptions, state: { isStopping:
   })
 }
 
-function answerReady(door: Door, state: { isStopping: boolean }, request: IncomingMessage, response: ServerResponse): void {
+function answerReady(
+  door: Door,
+  state: { isStopping: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const isReady = door.received.isWritable && !state.isStopping
-  const reason = state.isStopping ? 'stopping' : 'the journal takes nothing now (disk reserve reached, or a disk failure)'
+  const reason = state.isStopping
+    ? 'stopping'
+    : 'the journal takes nothing now (disk reserve reached, or a disk failure)'
   answerJson(request, response, isReady ? 200 : 503, isReady ? { status: 'ready' } : { status: 'not ready', reason })
 }
 
@@ -97,7 +116,9 @@ function answerUnknownPath(isKnown: boolean, request: IncomingMessage, response:
   request.resume()
   const error = isKnown
     ? new AppError('method_not_allowed', 405, 'This path takes POST.')
-    : new AppError('not_found', 404, 'There is nothing at this path.', { hint: 'Messages go to /v1/track, /v1/batch and the other paths of the tracking API.' })
+    : new AppError('not_found', 404, 'There is nothing at this path.', {
+        hint: 'Messages go to /v1/track, /v1/batch and the other paths of the tracking API.',
+      })
   answerError(request, response, error)
 }
 
@@ -107,10 +128,17 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
     socket.destroy()
     return
   }
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
   const message = 'The request is not valid HTTP, too slow, or its headers are too large.'
   const body = JSON.stringify({ success: false, code: 'bad_request', message, error: message })
-  socket.end(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
 }
 
 async function stop(server: Server, state: { isStopping: boolean }): Promise<void> {
