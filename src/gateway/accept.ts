@@ -7,16 +7,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
 import { encodeReceived, JournalUnavailable, type ReceivedHead } from '../journal/index.ts'
-import { checkShape, countMessages, parseJson } from '../protocol/index.ts'
+import { checkShape, countMessages, parseJson, writeKeyOf, type JsonObject, type Route } from '../protocol/index.ts'
 import { answerError, answerJson, answerSuccess } from './answers.ts'
-import { writeKeyOfBody, writeKeyOfHeaders } from './authenticate.ts'
+import { writeKeyOfHeaders } from './authenticate.ts'
 import { clientAddress, type AddressSet } from './client-address.ts'
 import type { GatewayCounters } from './counters.ts'
 import { previewOutcomes } from './preview-outcomes.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import { readBody, type InFlight } from './read-body.ts'
 import type { ReceivedTopic } from './received-topic.ts'
-import type { Route } from './routes.ts'
 import type { KnownSource, SourceDirectory } from './source-directory.ts'
 
 export interface Door {
@@ -46,7 +45,7 @@ export async function accept(
     const { limits } = door.sources.snapshot.settings
     const body = await readBody(request, limits.bodyBytesMax, door.inFlight)
     bodyBytes = body.byteLength
-    const parsed = parseJson(body)
+    const parsed: unknown = parseJson(body)
     checkShape(parsed, route, { bodyBytes, messageBytesMax: limits.messageBytesMax })
     const known = authenticate(door, request, parsed)
     if (known === undefined) return answerUnknownSource(door, request, response)
@@ -56,7 +55,7 @@ export async function accept(
     await door.received.append(known.source.number, count, receivedAtMs, encodeReceived(head, body))
     door.counters.accepted(count, bodyBytes)
     if (request.headers['x-tributary-verbose'] === 'true')
-      answerJson(request, response, 200, previewOutcomes(parsed, head, receivedAtMs))
+      answerJson(request, response, 200, previewOutcomes(body, head, receivedAtMs))
     else answerSuccess(request, response)
   } catch (error) {
     answerRefusal(door, request, response, error)
@@ -72,8 +71,8 @@ function refuseWhenFull(door: Door, request: IncomingMessage): void {
   if (!door.received.isWritable) throw unavailable('The message could not be stored now.')
 }
 
-function authenticate(door: Door, request: IncomingMessage, body: object): KnownSource | undefined {
-  const writeKey = writeKeyOfHeaders(request.headers) ?? writeKeyOfBody(body)
+function authenticate(door: Door, request: IncomingMessage, body: JsonObject): KnownSource | undefined {
+  const writeKey = writeKeyOfHeaders(request.headers) ?? writeKeyOf(body)
   return writeKey === undefined ? undefined : door.sources.byWriteKey(writeKey)
 }
 

@@ -22,18 +22,3 @@ function keyOfAuthorization(authorization: string): string | undefined {
   const key = colon < 0 ? text : text.slice(0, colon)
   return key === '' ? undefined : key
 }
-
-/** The write key in a parsed body: its own `writeKey`, else that of the first message of its batch. */
-export function writeKeyOfBody(body: object): string | undefined {
-  const own = stringAt(body, 'writeKey')
-  if (own !== undefined) return own
-  const batch = Object.hasOwn(body, 'batch') ? (body as { batch: unknown }).batch : undefined
-  const first: unknown = Array.isArray(batch) ? batch[0] : undefined
-  return typeof first === 'object' && first !== null ? stringAt(first, 'writeKey') : undefined
-}
-
-function stringAt(object: object, key: string): string | undefined {
-  if (!Object.hasOwn(object, key)) return undefined
-  const value = (object as Record<string, unknown>)[key]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}

@@ -1,7 +1,5 @@
-import type { ReceivedHead } from '../journal/index.ts'
-
 /** What a path of the tracking API means (contract: ingest.md §1). */
-export type Route = ReceivedHead['route']
+import type { Route } from '../protocol/index.ts'
 
 const names: Record<string, Route> = {
   identify: 'identify',

@@ -1,6 +1,7 @@
 /** The body of a `received` frame: a small JSON head with what the door knows, then the request body exactly as it came
  *  (decompressed). Layout: uint16 length of the head, head, body. */
 import { assert } from '../base/assert.ts'
+import type { RejectedCode } from '../protocol/index.ts'
 
 export interface ReceivedHead {
   /** Call implied by the route (`track`, ...), or `batch`. */
@@ -14,7 +15,7 @@ export interface ReceivedHead {
   /** Present only when it should become `context.userAgent`. */
   userAgent?: string
   /** Code under which every message of this request is rejected although the answer was 200 (`source_disabled`, ...). */
-  verdict?: string
+  verdict?: RejectedCode
   /** Settings of the source and the deployment that change what a message becomes, as they were when it was received. */
   ipMode?: 'mask' | 'drop'
   idCoercion?: false

@@ -1,5 +1,5 @@
 /** What the author of a destination connector writes. See `connectors/destinations/webhook` for an example. */
-import type { Call, JsonObject } from '../protocol/message.ts'
+import type { Call, JsonObject } from '../protocol/index.ts'
 import type { Fields, ValuesOf } from './field.ts'
 
 export interface DestinationDefinition {

@@ -1,0 +1,39 @@
+import { isAbsolute, resolve } from 'node:path'
+import { AppError } from '../base/errors.ts'
+
+/** What an installation is started with; everything else is configuration (`design.md` §3, environment). */
+export interface StartOptions {
+  host: string
+  port: number
+  /** Absolute. */
+  dataDirectory: string
+  /** What SDKs are told; else the request's own host. */
+  publicUrl: string | undefined
+  tls: { certificatePath: string; keyPath: string } | undefined
+}
+
+/** Reads the options from the environment. Throws `bad_option` for what is not usable. */
+export function readStartOptions(environment: NodeJS.ProcessEnv): StartOptions {
+  const data = environment['TRIBUTARY_DATA'] || './data'
+  const certificatePath = environment['TRIBUTARY_TLS_CERT']
+  const keyPath = environment['TRIBUTARY_TLS_KEY']
+  if ((certificatePath === undefined) !== (keyPath === undefined)) {
+    throw new AppError('bad_option', 400, 'TRIBUTARY_TLS_CERT and TRIBUTARY_TLS_KEY are needed together.')
+  }
+  return {
+    host: environment['TRIBUTARY_HOST'] || '127.0.0.1',
+    port: readPort(environment['TRIBUTARY_PORT']),
+    dataDirectory: isAbsolute(data) ? data : resolve(data),
+    publicUrl: environment['TRIBUTARY_PUBLIC_URL'] || undefined,
+    tls: certificatePath !== undefined && keyPath !== undefined ? { certificatePath, keyPath } : undefined,
+  }
+}
+
+function readPort(text: string | undefined): number {
+  if (text === undefined || text === '') return 4000
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new AppError('bad_option', 400, `TRIBUTARY_PORT is "${text}"; it must be a whole number from 0 to 65535.`)
+  }
+  return port
+}
