@@ -3,7 +3,7 @@ import { Agent, request as httpRequest } from 'node:http'
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
 import { sleep, type Clock } from '../base/clock.ts'
 import { backoffMs } from '../base/backoff.ts'
-import { createRandom } from './random.ts'
+import { createRandom } from '../base/seeded-random.ts'
 import { createShop, type ShopCounts, type ShopMessage } from './shop.ts'
 
 export interface DemoOptions {

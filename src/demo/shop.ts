@@ -3,7 +3,7 @@
  * devices, some with a wrong clock; now and then a message twice, as SDKs do after a lost answer. The same seed and start
  * time give the same messages, so that tests and benchmarks can count on them.
  */
-import { createRandom, type Random } from './random.ts'
+import { createRandom, type Random } from '../base/seeded-random.ts'
 
 export interface ShopMessage {
   type: 'identify' | 'track' | 'page' | 'group'
