@@ -1,5 +1,5 @@
 /** FQL trees to functions: the tree is walked once, and a message meets closures only. */
-import type { JsonObject } from '../protocol/message.ts'
+import type { JsonObject } from '../protocol/index.ts'
 import { FqlEvaluationError, type ComparisonOperator, type Expression } from './fql-expression.ts'
 import { asText, functionNamed, globbing, typeName } from './fql-functions.ts'
 import { compileGlob } from './glob.ts'

@@ -4,7 +4,7 @@
  * conditions has Segment's shape; whatever else FQL can say stays an FQL expression and follows the rules of filters.
  * Deciding a trigger never fails: what cannot be decided does not match.
  */
-import { calls, type Call, type JsonObject } from '../protocol/message.ts'
+import { calls, type Call, type JsonObject } from '../protocol/index.ts'
 import { compileFql } from './fql-evaluate.ts'
 import { FqlEvaluationError, pathsOf, type ComparisonOperator, type Expression, type Scalar } from './fql-expression.ts'
 import { formatFql } from './fql-format.ts'

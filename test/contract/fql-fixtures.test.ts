@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compileTriggerTree, formatTrigger, parseTrigger, type TriggerGroup } from '../../src/language/trigger.ts'
-import { calls } from '../../src/protocol/message.ts'
+import { calls } from '../../src/protocol/index.ts'
 import { readFixtures, type FixtureCase } from './shared-fixtures.ts'
 
 const { cases } = readFixtures('segment-fql.segment.json')

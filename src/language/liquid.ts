@@ -1,0 +1,75 @@
+/** Liquid for `@liquid`: the tags and filters of the contract (destinations.md §9.1) and no others, so no loops and no
+ *  files, with bounds on length, time and memory. */
+import { Drop, Liquid } from 'liquidjs'
+import { readKey } from './own-properties.ts'
+
+export const LIQUID_CHARACTERS_MAX = 1000
+const RENDER_MS_MAX = 500
+const MEMORY_BYTES_MAX = 100_000_000
+
+const tags = words(`# assign capture case comment decrement echo if increment liquid raw unless`)
+
+const filters = words(`
+  abs append at_least at_most capitalize ceil cgi_escape compact date date_to_long_string date_to_rfc822 date_to_string
+  date_to_xmlschema default divided_by downcase escape escape_once first floor inspect join json jsonify last lstrip minus
+  modulo normalize_whitespace number_of_words plus pop prepend push raw remove remove_first remove_last replace
+  replace_first replace_last round rstrip shift size slice slugify split strip strip_html strip_newlines sum times
+  to_integer truncate truncatewords unshift upcase uri_escape url_decode url_encode where xml_escape`)
+
+const engine = createEngine()
+
+/** Throws an Error with a sentence when the template is too long, does not parse or uses what is not allowed; so does the
+ *  function when rendering fails or meets its bounds. */
+export function compileLiquid(text: string): (payload: unknown) => string {
+  if (text.length > LIQUID_CHARACTERS_MAX) {
+    throw new Error(`The Liquid template is longer than ${LIQUID_CHARACTERS_MAX} characters`)
+  }
+  const templates = engine.parse(text)
+  // Segment's product page writes `event.properties.email`, its framework `properties.email`, and there `event` is the name.
+  const usesEventAsRoot = /\bevent\s*[.[]/.test(text)
+  return (payload) => {
+    const scope = typeof payload === 'object' && payload !== null ? payload : {}
+    return String(engine.renderSync(templates, usesEventAsRoot ? { ...scope, event: new EventAlias(scope) } : scope))
+  }
+}
+
+/** `event` as the name of the event, and as the message when a path follows. */
+class EventAlias extends Drop {
+  private readonly message: object
+
+  constructor(message: object) {
+    super()
+    this.message = message
+  }
+
+  override valueOf(): string {
+    // The declared type is for text; an absent event must stay absent, for `{% if event %}`.
+    return readKey(this.message, 'event') as string
+  }
+
+  toJSON(): unknown {
+    return readKey(this.message, 'event')
+  }
+
+  override liquidMethodMissing(key: string | number): unknown {
+    return readKey(this.message, String(key))
+  }
+}
+
+function createEngine(): Liquid {
+  const liquid = new Liquid({
+    // Keys of a message never reach a prototype.
+    ownPropertyOnly: true,
+    strictFilters: true,
+    parseLimit: LIQUID_CHARACTERS_MAX,
+    renderLimit: RENDER_MS_MAX,
+    memoryLimit: MEMORY_BYTES_MAX,
+  })
+  for (const name of Object.keys(liquid.tags)) if (!tags.has(name)) delete liquid.tags[name]
+  for (const name of Object.keys(liquid.filters)) if (!filters.has(name)) delete liquid.filters[name]
+  return liquid
+}
+
+function words(text: string): Set<string> {
+  return new Set(text.trim().split(/\s+/))
+}
