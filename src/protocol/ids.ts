@@ -33,7 +33,20 @@ function numberText(value: unknown): string | undefined {
 export function createMessageId(nowMs: number, random: () => number): string {
   const time = nowMs.toString(16).padStart(12, '0')
   const variant = (8 + Math.floor(random() * 4)).toString(16)
-  return `api-${time.slice(0, 8)}-${time.slice(8)}-7${hex(random, 3)}-${variant}${hex(random, 3)}-${hex(random, 12)}`
+  // `join` makes a flat string, see `formatTimestamp`.
+  return [
+    'api-',
+    time.slice(0, 8),
+    '-',
+    time.slice(8),
+    '-7',
+    hex(random, 3),
+    '-',
+    variant,
+    hex(random, 3),
+    '-',
+    hex(random, 12),
+  ].join('')
 }
 
 function hex(random: () => number, length: number): string {

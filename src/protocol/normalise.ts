@@ -183,14 +183,13 @@ function contextOf(value: unknown, defaults: BatchDefaults | undefined, arrival:
   const filled = { ...context }
   if (fillsIp) filled['ip'] = ip
   if (fillsUserAgent) filled['userAgent'] = arrival.userAgent
-  if (hidesIp) hideIp(filled, arrival.ipMode)
-  return filled
+  return hidesIp ? withHiddenIp(filled, arrival.ipMode) : filled
 }
 
-function hideIp(context: JsonObject, mode: 'mask' | 'drop' | undefined): void {
-  const masked = mode === 'mask' ? maskIp(context['ip']) : undefined
-  if (masked === undefined) delete context['ip']
-  else context['ip'] = masked
+function withHiddenIp(context: JsonObject, mode: Arrival['ipMode']): JsonObject {
+  const { ip, ...rest } = context
+  const masked = mode === 'mask' ? maskIp(ip) : undefined
+  return masked === undefined ? rest : { ...rest, ip: masked }
 }
 
 function integrationsOf(value: unknown, defaults: BatchDefaults | undefined): JsonObject {

@@ -30,19 +30,20 @@ export function parseJson(bytes: Uint8Array): unknown {
  *  Throws `bad_request` for what is not JSON in UTF-8. */
 export function parseBody(bytes: Uint8Array): ParsedBody {
   const text = decodeUtf8(bytes)
-  const nesting = nestingOf(text)
-  if (nesting <= BODY_LEVELS_MAX) return { value: parseExactly(text), bytes: bytes.byteLength, nesting }
+  const { nesting, hasLongNumber } = scanText(text)
+  const parsed = { bytes: bytes.byteLength, nesting }
+  if (nesting <= BODY_LEVELS_MAX)
+    return { value: hasLongNumber ? parseKeepingDigits(text) : parsePlain(text), ...parsed }
   // V8 parses any depth without recursion, but its reviver, and whoever walks or prints the value later, recurses. So the text
   // is checked as a whole, and then what lies too deep is cut out of it. Whatever holds the cut is rejected as `too_deep`.
   parsePlain(text)
-  return { value: parseExactly(cutBelow(text, BODY_LEVELS_MAX)), bytes: bytes.byteLength, nesting }
+  return { value: parseKeepingDigits(cutBelow(text, BODY_LEVELS_MAX)), ...parsed }
 }
 
-/** Parses JSON text with exact numbers, at the price of plain `JSON.parse` where the text holds none that needs care.
- *  The text must not be nested deeper than some thousand levels. Throws `bad_request`. */
+/** Parses JSON text with exact numbers; as fast as `JSON.parse` where the text holds none that needs care. The text must not
+ *  be nested deeper than some thousand levels. Throws `bad_request`. */
 export function parseExactly(text: string): unknown {
-  if (!INEXACT_NUMBER.test(text)) return parsePlain(text)
-  return catchSyntax(() => jsonWithSourceText.parse(text, keepDigits))
+  return scanText(text).hasLongNumber ? parseKeepingDigits(text) : parsePlain(text)
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
@@ -67,9 +68,9 @@ function catchSyntax(parse: () => unknown): unknown {
   }
 }
 
-// A token that `JSON.parse` might change, in the place of a number: 16 digits or more (15 always survive), or an exponent. Text
-// inside strings can match too, which costs time only. The long run comes first: it bounds what the second branch may retry.
-const INEXACT_NUMBER = /[:,[]\s*-?(?:[\d.]{16}|\d+\.?\d*[eE])/
+function parseKeepingDigits(text: string): unknown {
+  return catchSyntax(() => jsonWithSourceText.parse(text, keepDigits))
+}
 
 function keepDigits(_key: string, value: unknown, context: { source?: string }): unknown {
   if (typeof value !== 'number' || context.source === undefined) return value
@@ -106,20 +107,48 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
+const ZERO = 0x30
+const NINE = 0x39
+const POINT = 0x2e
 
-/** Levels of nesting of JSON text; for broken text some number. */
-function nestingOf(text: string): number {
+/** Digits that always survive a double. */
+const SAFE_DIGITS = 15
+
+/** One pass over JSON text for what decides how it is parsed: its levels of nesting, and whether it holds a number that
+ *  `JSON.parse` might change (more than 15 digits, or an exponent). About a third of the cost of parsing, where a reviver for every
+ *  body would be six times that cost. For broken text the answer means nothing, but there is one. */
+function scanText(text: string): { nesting: number; hasLongNumber: boolean } {
   let depth = 0
-  let deepest = 0
+  let nesting = 0
+  let hasLongNumber = false
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i)
     if (code === QUOTE) i = endOfString(text, i)
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+    else if (code >= ZERO && code <= NINE) {
+      const end = endOfNumber(text, i)
+      if (end - i > SAFE_DIGITS || hasExponent(text, end)) hasLongNumber = true
+      i = end - 1
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       depth += 1
-      if (depth > deepest) deepest = depth
+      if (depth > nesting) nesting = depth
     } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth -= 1
   }
-  return deepest
+  return { nesting, hasLongNumber }
+}
+
+/** One past the digits and the point of a number. */
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1
+  for (; end < text.length; end += 1) {
+    const code = text.charCodeAt(end)
+    if ((code < ZERO || code > NINE) && code !== POINT) break
+  }
+  return end
+}
+
+/** Whether the digits that end here go on with an exponent (`e` or `E`). */
+function hasExponent(text: string, end: number): boolean {
+  return (text.charCodeAt(end) | 0x20) === 0x65
 }
 
 /** Valid JSON text with `null` in the place of every container below the given level. */

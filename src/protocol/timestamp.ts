@@ -4,6 +4,13 @@
  */
 
 const DAY_MS = 86_400_000
+const DASH = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+const COLON = 0x3a
+const LETTER_T = 0x54
+const LETTER_Z = 0x5a
+
 const EARLIEST_MS = -62_135_596_800_000
 const LATEST_MS = 253_402_300_799_999
 
@@ -16,8 +23,31 @@ export function parseTimestamp(text: string): number | undefined {
 
 /** `2026-03-01T09:00:00.120Z`. The time must be representable. */
 export function formatTimestamp(ms: number): string {
-  return new Date(ms).toISOString()
+  const day = Math.floor(ms / DAY_MS)
+  if (day !== lastDay) {
+    lastDate = new Date(day * DAY_MS).toISOString()
+    lastDay = day
+  }
+  const ofDay = ms - day * DAY_MS
+  const hour = Math.floor(ofDay / 3_600_000)
+  const minute = Math.floor(ofDay / 60_000) % 60
+  const second = Math.floor(ofDay / 1000) % 60
+  const fraction = ofDay % 1000
+  // One flat string: `toISOString` takes ten times as long, and a string put together with `+` or a template is a rope, with which
+  // V8's `JSON.stringify` leaves its fast path for the whole message (1.3 µs became 4).
+  // prettier-ignore
+  return String.fromCharCode(
+    lastDate.charCodeAt(0), lastDate.charCodeAt(1), lastDate.charCodeAt(2), lastDate.charCodeAt(3), DASH,
+    lastDate.charCodeAt(5), lastDate.charCodeAt(6), DASH, lastDate.charCodeAt(8), lastDate.charCodeAt(9), LETTER_T,
+    ZERO + Math.floor(hour / 10), ZERO + (hour % 10), COLON, ZERO + Math.floor(minute / 10), ZERO + (minute % 10), COLON,
+    ZERO + Math.floor(second / 10), ZERO + (second % 10), POINT,
+    ZERO + Math.floor(fraction / 100), ZERO + (Math.floor(fraction / 10) % 10), ZERO + (fraction % 10), LETTER_Z,
+  )
 }
+
+// Nearly all times of a minute's messages are of one day.
+let lastDay = Number.NaN
+let lastDate = ''
 
 /** Whether `formatTimestamp` gives the usual 24 characters (years 0001 to 9999). */
 export function isRepresentable(ms: number): boolean {
@@ -40,20 +70,17 @@ const STRICT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2
 const LENIENT =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[Tt ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d*))?)?(?:[Zz]| ?([+-])(\d{2})(?::?(\d{2}))?)?)?$/
 
-const DASH = 0x2d
-const ZERO = 0x30
-
 /** `YYYY-MM-DDTHH:MM:SS.mmmZ`, what most clients send and we always do. Its places are read without a regular expression. */
 function isCanonicalShape(text: string): boolean {
   return (
     text.length === 24 &&
     text.charCodeAt(4) === DASH &&
     text.charCodeAt(7) === DASH &&
-    text[10] === 'T' &&
-    text[13] === ':' &&
-    text[16] === ':' &&
-    text[19] === '.' &&
-    text[23] === 'Z'
+    text.charCodeAt(10) === LETTER_T &&
+    text.charCodeAt(13) === COLON &&
+    text.charCodeAt(16) === COLON &&
+    text.charCodeAt(19) === POINT &&
+    text.charCodeAt(23) === LETTER_Z
   )
 }
 
