@@ -1,0 +1,26 @@
+/** Memory and processor time of the idle product: all processes together. */
+import { cpuSeconds, memoryMb, startProduct } from './product.ts'
+import { isShort, report } from './report.ts'
+
+const seconds = isShort ? 3 : 30
+const product = await startProduct({ batchSize: 1 })
+try {
+  await new Promise((resolve) => setTimeout(resolve, 5_000))
+  const before = cpuSeconds(product.platform)
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+  const after = cpuSeconds(product.platform)
+  const memory = memoryMb(product.platform)
+  const percent = ((after.total - before.total) / seconds) * 100
+  report('Idle', [
+    {
+      what: 'memory of all processes (proportional set size)',
+      result: `${memory.total.toFixed(0)} MB`,
+      budget: '≤ 300 MB',
+      isMet: memory.total <= 300,
+      note: JSON.stringify(memory.byRole),
+    },
+    { what: 'processor, of one core', result: `${percent.toFixed(2)} %`, budget: '< 1 %', isMet: percent < 1 },
+  ])
+} finally {
+  await product.dispose()
+}
