@@ -14,7 +14,8 @@
 export const topics = ['received', 'events', 'outcomes'] as const
 export type Topic = (typeof topics)[number]
 
-/** What a writer gives for one frame. `body` pieces are written one after the other without being joined. */
+/** What a writer gives for one frame. `body` pieces are written one after the other without being joined; they must not
+ *  change before the append resolves. At most 16 MiB together. */
 export interface FrameInput {
   /** What the body is; the meaning belongs to the topic (`frame-kinds.ts`). 1 to 255. */
   kind: number
@@ -67,8 +68,12 @@ export interface PartitionWriter {
   readonly nextOffset: number
   /** Appends all frames, in order, and resolves with the offset of the first once all are durable. Calls are committed in
    *  the order made; calls made while a commit runs share the next one. Throws `JournalUnavailable` before anything is
-   *  taken when the disk reserve is reached (recovers by itself) and for ever after a failed write or sync (the process
-   *  must stop; on the next start the tail is recovered). */
+   *  taken when the disk reserve is reached or too much waits for the disk (both pass by themselves) and for ever after a
+   *  failed write or sync (the process must stop; on the next start the tail is recovered).
+   *
+   *  A disk that turns out full during a commit (the reserve is there so that it does not happen) also rejects what was
+   *  taken and is not durable, with `disk_reserve`: none of it is in the journal, its offsets are given to later frames, and
+   *  an owner that has folded it into its state must undo that or stop. */
   append(frames: readonly FrameInput[]): Promise<number>
   /** Bytes appended and not yet durable. */
   readonly pendingBytes: number
@@ -79,8 +84,12 @@ export interface PartitionWriter {
 }
 
 export interface OpenWriterOptions {
-  /** State of the writer as of the next frame; stored at the head of each new segment, so that a restart reads one segment. JSON. */
+  /** State of the writer as of the next frame; stored at the head of each new segment, so that a restart reads one segment. JSON.
+   *  Called inside `append`, before its frames are taken. So an owner folds the frames of an append into its state after
+   *  calling `append` (and before the next call), or its folding does no harm when done twice (totals that are set, not added). */
   checkpoint: () => unknown
+  /** The next offset is at least this: for an owner that knows of a consumer standing further than the files reach. */
+  nextOffsetAtLeast?: number
 }
 
 /** What a writer finds when it opens its partition. */
@@ -110,6 +119,7 @@ export interface Segment {
   isSealed: boolean
   /** `timeMs` of its first frame, 0 when it has none. */
   firstTimeMs: number
+  /** Newest `timeMs` of a sealed segment, 0 while it is not sealed. */
   lastTimeMs: number
 }
 
@@ -131,7 +141,8 @@ export interface Journal {
    *  the caller is behind would be wasted, so it is called only on change). Returns a function that stops it. */
   onAppend(topic: Topic, run: () => void): () => void
   segments(topic: Topic, partition: number): Promise<Segment[]>
-  /** Removes sealed hot segments that end at or before `offset`. */
+  /** Removes sealed hot segments that end at or before `offset`, except the newest sealed one: its checkpoint is the spare
+   *  for a damaged head of the segment being written. */
   removeBefore(topic: Topic, partition: number, offset: number): Promise<void>
   close(): Promise<void>
 }
@@ -139,8 +150,8 @@ export interface Journal {
 /** Refuses an append: nothing of it was taken and the client should come again. */
 export class JournalUnavailable extends Error {
   override name = 'JournalUnavailable'
-  /** `disk_reserve` passes by itself; `failed` lasts until the process is restarted. */
-  readonly reason: 'disk_reserve' | 'failed' | 'closed'
+  /** `disk_reserve` and `overloaded` pass by themselves; `failed` lasts until the process is restarted. */
+  readonly reason: 'disk_reserve' | 'overloaded' | 'failed' | 'closed'
   constructor(reason: JournalUnavailable['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason

@@ -1,0 +1,18 @@
+export {
+  JournalUnavailable,
+  topics,
+  type Frame,
+  type FrameInput,
+  type Gap,
+  type Journal,
+  type OpenedWriter,
+  type OpenWriterOptions,
+  type PartitionWriter,
+  type Reader,
+  type Segment,
+  type Topic,
+} from './journal.ts'
+export { eventFlags, eventKinds, isCall, outcomeKinds, receivedKinds, type Decision } from './frame-kinds.ts'
+export { decodeReceived, encodeReceived, type ReceivedHead } from './received-frame.ts'
+export { openJournal, type JournalOptions } from './segments/open-journal.ts'
+export { prepareJournal, renewJournalId } from './segments/journal-identity.ts'

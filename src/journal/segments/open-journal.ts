@@ -1,0 +1,285 @@
+import { join } from 'node:path'
+import { assert } from '../../base/assert.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { FileHandle, FileSystem } from '../../base/file-system.ts'
+import { silentLogger, type Logger } from '../../base/logger.ts'
+import { openColdStore } from '../cold/cold-store.ts'
+import type { Frame, Gap, Journal, OpenedWriter, OpenWriterOptions, Reader, Segment, Topic } from '../journal.ts'
+import { openIfPresent } from '../whole-file.ts'
+import { createAppendWatch } from './append-watch.ts'
+import { watchDiskReserve } from './disk-reserve.ts'
+import { encodeMark, readMark, type DurableMark } from './durable-mark.ts'
+import { headerBytes, isHeaderSound, timeMsAt, viewOf } from './frame-codec.ts'
+import { prepareJournal } from './journal-identity.ts'
+import { listPartitions, listSegments, markPath, partitionDirectory, segmentPath } from './layout.ts'
+import { SegmentReader } from './reader.ts'
+import { recoverPartition } from './recovery.ts'
+import { createSegmentFiles } from './segment-files.ts'
+import { SegmentWriter } from './writer.ts'
+
+export interface JournalOptions {
+  directory: string
+  fileSystem: FileSystem
+  clock: Clock
+  /** Makes a random, unguessable id. */
+  newId: () => string
+  /** A segment is closed before it grows beyond this. Default 64 MiB. */
+  segmentBytesMax?: number
+  /** Appends are refused while the disk has less than this free. A function gives the value in force now. Default 0. */
+  diskReserveBytes?: number | (() => number)
+  /** Bytes of one partition that may wait for the disk. Default 64 MiB. */
+  pendingBytesMax?: number
+  /** Where the cold tier is; without it readers know the hot segments only. */
+  archiveDirectory?: string
+  log?: Logger
+  /** A write or sync failed: the process must stop, so that its next start recovers. */
+  onFailed?: (error: Error) => void
+  /** Runs a function after what is ready now; for simulations. Default `setImmediate`. */
+  defer?: (run: () => void) => void
+}
+
+const defaultSegmentBytesMax = 64 * 1024 * 1024
+const defaultPendingBytesMax = 64 * 1024 * 1024
+const tailBlockBytes = 1024 * 1024
+
+/** Opens the embedded journal: segment files under `directory`. Makes the journal when there is none (see `prepareJournal`). */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const identity = await prepareJournal(options)
+  const { directory, fileSystem, clock, archiveDirectory, log = silentLogger } = options
+  const { diskReserveBytes = 0, defer = setImmediate } = options
+  const reserveBytes = typeof diskReserveBytes === 'number' ? () => diskReserveBytes : diskReserveBytes
+  const files = createSegmentFiles(fileSystem, identity.frameTag)
+  const cold = archiveDirectory === undefined ? undefined : openColdStore(fileSystem, archiveDirectory)
+  const marks = createMarks(fileSystem)
+  const writers = new Map<string, SegmentWriter>()
+  const opening = new Set<string>()
+  const reserve = await watchDiskReserve({ directory, fileSystem, clock, reserveBytes, log })
+  const watch = createAppendWatch({ directory, fileSystem, clock, defer, mark: markOf })
+
+  function pathOf(topic: Topic, partition: number): string {
+    return partitionDirectory(directory, topic, partition)
+  }
+
+  async function markOf(topic: Topic, partition: number): Promise<DurableMark | undefined> {
+    return writers.get(pathOf(topic, partition))?.mark ?? (await marks.read(pathOf(topic, partition)))
+  }
+
+  async function openWriter(topic: Topic, partition: number, writerOptions: OpenWriterOptions): Promise<OpenedWriter> {
+    const partitionPath = pathOf(topic, partition)
+    assert(!writers.has(partitionPath) && !opening.has(partitionPath), 'a partition has one writer')
+    opening.add(partitionPath)
+    try {
+      await makePartition(fileSystem, directory, topic, partitionPath)
+      const recoveryParts = { fileSystem, partitionPath, tag: identity.frameTag, log }
+      const recovered = await recoverPartition(recoveryParts, writerOptions.nextOffsetAtLeast ?? 0)
+      const markFile = await fileSystem.open(markPath(partitionPath), 'create')
+      const writer = new SegmentWriter(
+        {
+          topic,
+          partition,
+          partitionPath,
+          journalId: identity.id,
+          tag: identity.frameTag,
+          segmentBytesMax: options.segmentBytesMax ?? defaultSegmentBytesMax,
+          pendingBytesMax: options.pendingBytesMax ?? defaultPendingBytesMax,
+          fileSystem,
+          clock,
+          reserve,
+          markFile,
+          checkpoint: writerOptions.checkpoint,
+          defer,
+          onDurable: () => watch.notify(topic),
+          onFailed: (error) => options.onFailed?.(error),
+          onClosed: () => writers.delete(partitionPath),
+        },
+        recovered,
+      )
+      await publishFirstMark(fileSystem, partitionPath, markFile, writer.mark)
+      writers.set(partitionPath, writer)
+      watch.notify(topic)
+      const tail = framesBetween(readerAt(topic, partition, recovered.checkpointOffset), recovered.nextOffset)
+      return { writer, checkpoint: recovered.checkpoint, tail }
+    } finally {
+      opening.delete(partitionPath)
+    }
+  }
+
+  function readerAt(topic: Topic, partition: number, offset: number): Reader {
+    const mark = () => markOf(topic, partition)
+    const partitionPath = pathOf(topic, partition)
+    return new SegmentReader(
+      { topic, partition, partitionPath, tag: identity.frameTag, fileSystem, files, cold, mark },
+      offset,
+    )
+  }
+
+  async function readOne(topic: Topic, partition: number, offset: number): Promise<Frame | undefined> {
+    const reader = readerAt(topic, partition, offset)
+    try {
+      const [item] = await reader.read(1)
+      return item?.type === 'frame' && item.offset === offset ? item : undefined
+    } finally {
+      await reader.close()
+    }
+  }
+
+  async function firstOffset(topic: Topic, partition: number): Promise<number> {
+    const [firstHot] = await listSegments(fileSystem, pathOf(topic, partition))
+    const firstCold = await cold?.firstOffset(topic, partition)
+    return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)
+  }
+
+  async function segments(topic: Topic, partition: number): Promise<Segment[]> {
+    const bases = await listSegments(fileSystem, pathOf(topic, partition))
+    const mark = await markOf(topic, partition)
+    const found = await Promise.all(
+      bases.map((base, index) => describeSegment(topic, partition, base, bases[index + 1], mark)),
+    )
+    return found.filter((segment) => segment !== undefined)
+  }
+
+  async function describeSegment(
+    topic: Topic,
+    partition: number,
+    baseOffset: number,
+    nextBase: number | undefined,
+    mark: DurableMark | undefined,
+  ): Promise<Segment | undefined> {
+    const partitionPath = pathOf(topic, partition)
+    const handle = await openIfPresent(fileSystem, segmentPath(partitionPath, baseOffset), 'read')
+    if (handle === undefined) return undefined
+    await handle.close()
+    const file = await files.open(partitionPath, baseOffset)
+    try {
+      const isSealed = nextBase !== undefined && mark !== undefined && baseOffset < mark.segmentBase
+      const endOffset = isSealed ? nextBase : Math.max(baseOffset, mark?.end ?? 0)
+      const next = isSealed ? await files.open(partitionPath, nextBase) : undefined
+      const lastTimeMs = next?.head?.previousLastTimeMs ?? 0
+      await next?.release()
+      const first = await file.locate(baseOffset, { offset: endOffset, position: await file.handle.size() })
+      return {
+        baseOffset,
+        endOffset,
+        bytes: await file.handle.size(),
+        isSealed,
+        firstTimeMs: await timeOfFrame(file.handle, first.position, identity.frameTag),
+        lastTimeMs,
+      }
+    } finally {
+      await file.release()
+    }
+  }
+
+  async function removeBefore(topic: Topic, partition: number, offset: number): Promise<void> {
+    const partitionPath = pathOf(topic, partition)
+    const bases = await listSegments(fileSystem, partitionPath)
+    const mark = await markOf(topic, partition)
+    const sealed = bases.filter((base) => mark !== undefined && base < mark.segmentBase).slice(0, -1)
+    const removed = sealed.filter((_, index) => bases[index + 1]! <= offset)
+    for (const base of removed) await fileSystem.remove(segmentPath(partitionPath, base))
+    if (removed.length === 0) return
+    await fileSystem.syncDirectory(partitionPath)
+    await files.closeRemoved(partitionPath, bases.slice(removed.length))
+  }
+
+  return {
+    id: identity.id,
+    partitions: (topic) => listPartitions(fileSystem, directory, topic),
+    async durableEnd(topic, partition) {
+      return (await markOf(topic, partition))?.end ?? 0
+    },
+    firstOffset,
+    openWriter,
+    openReader: async (topic, partition, offset) => readerAt(topic, partition, offset),
+    readOne,
+    onAppend: (topic, run) => watch.watch(topic, run),
+    segments,
+    removeBefore,
+    async close() {
+      watch.close()
+      reserve.close()
+      await Promise.all([...writers.values()].map((writer) => writer.close()))
+      await files.close()
+      await marks.close()
+    },
+  }
+}
+
+async function makePartition(fileSystem: FileSystem, directory: string, topic: Topic, partitionPath: string) {
+  await fileSystem.makeDirectory(partitionPath)
+  for (const path of [partitionPath, join(directory, topic), directory]) await fileSystem.syncDirectory(path)
+}
+
+async function publishFirstMark(
+  fileSystem: FileSystem,
+  partitionPath: string,
+  markFile: FileHandle,
+  mark: DurableMark,
+): Promise<void> {
+  await markFile.write([encodeMark(mark)], 0)
+  await markFile.sync()
+  await fileSystem.syncDirectory(partitionPath)
+}
+
+async function* framesBetween(reader: Reader, end: number): AsyncIterable<Frame | Gap> {
+  try {
+    while (reader.offset < end) {
+      for (const item of await reader.read(tailBlockBytes)) if (item.offset < end) yield item
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+async function timeOfFrame(handle: FileHandle, position: number, tag: number): Promise<number> {
+  const header = Buffer.alloc(headerBytes)
+  const count = await handle.read(header, position)
+  const view = viewOf(header)
+  return count === headerBytes && isHeaderSound(view, 0, tag) ? timeMsAt(view, 0) : 0
+}
+
+interface Marks {
+  read(partitionPath: string): Promise<DurableMark | undefined>
+  close(): Promise<void>
+}
+
+/** The marks that other processes publish. */
+function createMarks(fileSystem: FileSystem): Marks {
+  const handles = new Map<string, FileHandle>()
+  const newest = new Map<string, DurableMark>()
+
+  async function handleOf(partitionPath: string): Promise<FileHandle | undefined> {
+    const open = handles.get(partitionPath)
+    if (open !== undefined) return open
+    const handle = await openIfPresent(fileSystem, markPath(partitionPath), 'read')
+    if (handle === undefined) return undefined
+    // Another call may have opened it meanwhile.
+    const other = handles.get(partitionPath)
+    if (other !== undefined) await handle.close()
+    else handles.set(partitionPath, handle)
+    return other ?? handle
+  }
+
+  async function read(partitionPath: string): Promise<DurableMark | undefined> {
+    const handle = await handleOf(partitionPath)
+    const mark = handle === undefined ? undefined : await readMark(handle)
+    const known = newest.get(partitionPath)
+    if (mark !== undefined && (known === undefined || mark.end >= known.end)) newest.set(partitionPath, mark)
+    return newest.get(partitionPath) ?? (await markWithoutFile(fileSystem, partitionPath))
+  }
+
+  return {
+    read,
+    async close() {
+      for (const handle of handles.values()) await handle.close()
+      handles.clear()
+    },
+  }
+}
+
+/** A lost mark is written anew by the partition's writer. Until then everything before the newest segment is known to be
+ *  durable, because a segment is begun only then. */
+async function markWithoutFile(fileSystem: FileSystem, partitionPath: string): Promise<DurableMark | undefined> {
+  const base = (await listSegments(fileSystem, partitionPath)).at(-1)
+  return base === undefined ? undefined : { end: base, segmentBase: base, position: 0 }
+}
