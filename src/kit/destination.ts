@@ -42,7 +42,8 @@ export interface ActionDefinition {
 export interface ActionData<Payload> {
   payload: Payload
   settings: JsonObject
-  /** The messages as JSON text, in the order of the payloads: what `{"@path":"$."}` resolves to. */
+  /** The messages as JSON text, in the order of the payloads: what `{"@path":"$."}` resolves to. A top-level field of the mapping that
+   *  is exactly that is left out of the payload (undefined), so that nobody parses and prints a message that goes out whole. */
   messagesJson: string[]
 }
 
