@@ -3,6 +3,7 @@
 import { messageOf } from '../base/errors.ts'
 import { flattenObject } from './flatten.ts'
 import { compileLiquid } from './liquid.ts'
+import { isRawNumber } from '../protocol/index.ts'
 import { describe, isDirective, type Place, type Resolve } from './mapping-place.ts'
 import { parsePath } from './message-path.ts'
 import { compileReader, isObject, setKey } from './own-properties.ts'
@@ -130,7 +131,7 @@ function compileArrayPath(argument: unknown, place: Place): Resolve {
   const resolveItem = place.at(1).compile(shape)
   return (payload) => {
     const items = list(payload)
-    if (typeof items !== 'object' || items === null) return items
+    if (!Array.isArray(items) && !isObject(items)) return items
     return (Array.isArray(items) ? items : [items]).map((item) => resolveItem(item) ?? null)
   }
 }
@@ -170,8 +171,9 @@ function compileReplace(argument: unknown, place: Place): Resolve {
   )
   return (payload) => {
     const subject = value(payload)
-    if (typeof subject !== 'string' && typeof subject !== 'number' && typeof subject !== 'boolean') return ''
-    return replacers.reduce((text, replace) => replace(text), String(subject))
+    const isText = typeof subject === 'string' || typeof subject === 'number' || typeof subject === 'boolean'
+    if (!isText && !isRawNumber(subject)) return ''
+    return replacers.reduce((text, replace) => replace(text), isText ? String(subject) : subject.rawJSON)
   }
 }
 
@@ -245,7 +247,7 @@ function compileFlatten(argument: unknown, place: Place): Resolve {
     return place.at('separator').refuse('should be a string of length 1 or greater')
   return (payload) => {
     const value = resolve(payload)
-    return typeof value === 'object' && value !== null ? flattenObject(value, '', separator, omitArrays) : value
+    return isObject(value) || Array.isArray(value) ? flattenObject(value, '', separator, omitArrays) : value
   }
 }
 

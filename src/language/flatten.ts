@@ -1,5 +1,5 @@
 /** `@flatten`: one level, keys joined by a separator. */
-import { setKey } from './own-properties.ts'
+import { isObject, setKey } from './own-properties.ts'
 
 /** Arrays are flattened by index unless `omitArrays`; empty objects and arrays leave nothing. */
 export function flattenObject(
@@ -12,9 +12,9 @@ export function flattenObject(
   const add = (inner: object, before: string): void => {
     for (const [key, child] of Object.entries(inner)) {
       const name = before === '' ? key : before + separator + key
-      const isLeaf = typeof child !== 'object' || child === null || (omitArrays && Array.isArray(child))
-      if (isLeaf) setKey(result, name, child)
-      else add(child, name)
+      const isNested = isObject(child) || (Array.isArray(child) && !omitArrays)
+      if (isNested) add(child, name)
+      else setKey(result, name, child)
     }
   }
   add(value, prefix)

@@ -3,7 +3,7 @@ import type { JsonObject } from '../protocol/index.ts'
 import { FqlEvaluationError, type ComparisonOperator, type Expression } from './fql-expression.ts'
 import { asText, functionNamed, globbing, typeName } from './fql-functions.ts'
 import { compileGlob } from './glob.ts'
-import { compileReader, readKey } from './own-properties.ts'
+import { compileOperandReader, readKey } from './own-properties.ts'
 
 type Evaluate<T> = (message: JsonObject) => T
 
@@ -58,12 +58,12 @@ function compileValue(expression: Expression): Evaluate<unknown> {
 }
 
 function compilePath(keys: string[]): Evaluate<unknown> {
-  const read = compileReader(keys)
+  const read = compileOperandReader(keys)
   const [root = '', ...rest] = keys
   // Segment's documentation writes the time of receipt both ways.
   const other = root === 'received_at' ? 'receivedAt' : root === 'receivedAt' ? 'received_at' : undefined
   if (other === undefined) return (message) => read(message) ?? null
-  const readOther = compileReader([other, ...rest])
+  const readOther = compileOperandReader([other, ...rest])
   return (message) => (readKey(message, root) === undefined ? readOther(message) : read(message)) ?? null
 }
 

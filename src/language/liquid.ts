@@ -1,7 +1,8 @@
 /** Liquid for `@liquid`: the tags and filters of the contract (destinations.md §9.1) and no others, so no loops and no
  *  files, with bounds on length, time and memory. */
-import { Drop, Liquid } from 'liquidjs'
-import { readKey } from './own-properties.ts'
+import { Context, Liquid, type Drop } from 'liquidjs'
+import { isRawNumber } from '../protocol/index.ts'
+import { isObject, setKey } from './own-properties.ts'
 
 export const LIQUID_CHARACTERS_MAX = 1000
 const RENDER_MS_MAX = 500
@@ -25,35 +26,33 @@ export function compileLiquid(text: string): (payload: unknown) => string {
     throw new Error(`The Liquid template is longer than ${LIQUID_CHARACTERS_MAX} characters`)
   }
   const templates = engine.parse(text)
-  // Segment's product page writes `event.properties.email`, its framework `properties.email`, and there `event` is the name.
-  const usesEventAsRoot = /\bevent\s*[.[]/.test(text)
   return (payload) => {
-    const scope = typeof payload === 'object' && payload !== null ? payload : {}
-    return String(engine.renderSync(templates, usesEventAsRoot ? { ...scope, event: new EventAlias(scope) } : scope))
+    const scope = isObject(payload) ? payload : {}
+    return String(engine.renderSync(templates, new MessageContext(withPlainNumbers(scope) as object)))
   }
 }
 
-/** `event` as the name of the event, and as the message when a path follows. */
-class EventAlias extends Drop {
-  private readonly message: object
-
+/** Looks names up in the message. Segment's product page writes `event.properties.email` where its framework has
+ *  `properties.email`, and there `event` is the name; so `event` followed by a path means the message. */
+class MessageContext extends Context {
   constructor(message: object) {
-    super()
-    this.message = message
+    super(message, engine.options, { sync: true }, { liquid: engine })
   }
 
-  override valueOf(): string {
-    // The declared type is for text; an absent event must stay absent, for `{% if event %}`.
-    return readKey(this.message, 'event') as string
+  override _get(paths: (string | number | Drop)[]): IterableIterator<unknown> {
+    const isMessage = paths[0] === 'event' && paths.length > 1 && !Object.hasOwn(this.bottom(), 'event')
+    return isMessage ? this._getFromScope(this.environments, paths.slice(1)) : super._get(paths)
   }
+}
 
-  toJSON(): unknown {
-    return readKey(this.message, 'event')
-  }
-
-  override liquidMethodMissing(key: string | number): unknown {
-    return readKey(this.message, String(key))
-  }
+/** Numbers that no double can hold become their digits, which Liquid can print. */
+function withPlainNumbers(value: unknown): unknown {
+  if (isRawNumber(value)) return value.rawJSON
+  if (Array.isArray(value)) return value.map(withPlainNumbers)
+  if (!isObject(value)) return value
+  const result: Record<string, unknown> = {}
+  for (const [key, inner] of Object.entries(value)) setKey(result, key, withPlainNumbers(inner))
+  return result
 }
 
 function createEngine(): Liquid {

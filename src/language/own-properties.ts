@@ -1,5 +1,7 @@
 /** Reading and writing objects that came from outside: only own properties count, so that `constructor` or `__proto__` in
- *  a path or a key is a name like any other and never reaches a prototype. */
+ *  a path or a key is a name like any other and never reaches a prototype. A number that no double can hold (`RawNumber`) is
+ *  an object in JavaScript only, and counts as a number here. */
+import { isRawNumber } from '../protocol/index.ts'
 
 /** The own property or array element of that name; undefined when there is none. */
 export function readKey(value: unknown, key: string): unknown {
@@ -21,6 +23,15 @@ export function compileReader(keys: readonly string[]): (root: unknown) => unkno
   }
 }
 
+/** As `compileReader`, for comparing: an exact number is read as the nearest double. */
+export function compileOperandReader(keys: readonly string[]): (root: unknown) => unknown {
+  const read = compileReader(keys)
+  return (root) => {
+    const value = read(root)
+    return typeof value === 'object' && isRawNumber(value) ? Number(value.rawJSON) : value
+  }
+}
+
 /** Sets an own property whatever its name: plain assignment to `__proto__` would change the prototype instead. */
 export function setKey(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === '__proto__') {
@@ -30,7 +41,7 @@ export function setKey(target: Record<string, unknown>, key: string, value: unkn
   }
 }
 
-/** True for an object that is not an array. */
+/** True for an object that is neither an array nor an exact number. */
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawNumber(value)
 }

@@ -10,7 +10,7 @@ import { FqlEvaluationError, pathsOf, type ComparisonOperator, type Expression, 
 import { formatFql } from './fql-format.ts'
 import { parseFql } from './fql-parse.ts'
 import { compileGlob, escapeGlob } from './glob.ts'
-import { compileReader } from './own-properties.ts'
+import { compileOperandReader } from './own-properties.ts'
 
 export interface TriggerGroup {
   type: 'group'
@@ -75,7 +75,7 @@ export function compileTriggerTree(condition: TriggerCondition): (message: JsonO
     case 'fql':
       return orFalse(compileFql(condition.expression))
     default: {
-      const read = compileReader(subjectOf(condition))
+      const read = compileOperandReader(subjectOf(condition))
       const test = compileTest(condition)
       return (message) => test(read(message))
     }
