@@ -127,6 +127,9 @@ function parseValue(cursor: Cursor): Expression {
     case 'symbol':
       if (token.symbol === '(') return parseParenthesis(cursor)
       if (token.symbol === '[') return { kind: 'list', items: parseItems(cursor, ']') }
+      break
+    case 'end':
+      break
   }
   throw new FqlSyntaxError(`A value is missing before ${described(token)}`, token.position)
 }
