@@ -127,7 +127,13 @@ export interface DeploymentSettings {
     batchMessagesMax?: number
     inFlightBytesMax: number
   }
-  ingest: { unknownWriteKey: 401 | 200; idCoercion: boolean; keepRejectedDays: number; trustedProxies: string[]; collectIpv6: boolean }
+  ingest: {
+    unknownWriteKey: 401 | 200
+    idCoercion: boolean
+    keepRejectedDays: number
+    trustedProxies: string[]
+    collectIpv6: boolean
+  }
   dedupe: { windowDays: number }
   delivery: DeliverySettings
   journal: { bytesMax?: number; diskReserveBytes: number; segmentBytes: number }
@@ -147,7 +153,13 @@ export const defaultDelivery: DeliverySettings = {
 export const defaultDeployment: DeploymentSettings = {
   egress: { allow: [] },
   limits: { messageBytesMax: 32_768, bodyBytesMax: 524_288, inFlightBytesMax: 64 * 1024 * 1024 },
-  ingest: { unknownWriteKey: 401, idCoercion: true, keepRejectedDays: 7, trustedProxies: ['127.0.0.0/8', '::1/128'], collectIpv6: false },
+  ingest: {
+    unknownWriteKey: 401,
+    idCoercion: true,
+    keepRejectedDays: 7,
+    trustedProxies: ['127.0.0.0/8', '::1/128'],
+    collectIpv6: false,
+  },
   dedupe: { windowDays: 7 },
   delivery: defaultDelivery,
   journal: { diskReserveBytes: 512 * 1024 * 1024, segmentBytes: 64 * 1024 * 1024 },

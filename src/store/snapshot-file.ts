@@ -1,0 +1,92 @@
+import { readFileSync, watch } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { SnapshotSource } from './snapshot-source.ts'
+import type { Snapshot } from './snapshot.ts'
+
+export interface SnapshotFileOptions {
+  path: string
+  clock: Clock
+  log: Logger
+}
+
+/** How long a change can stay unseen where the folder cannot be watched. */
+const POLL_MS = 1_000
+
+/** The newest published snapshot, read from its file; it must exist. A change is seen at once where the folder can be watched, and
+ *  within a second everywhere. */
+export async function openSnapshotSource({ path, clock, log }: SnapshotFileOptions): Promise<SnapshotSource> {
+  let current = read(path)
+  let text = ''
+  const listeners = new Set<(snapshot: Snapshot) => void>()
+  let isClosed = false
+  let timer = clock.after(POLL_MS, poll)
+  // The file is replaced by a rename, so its folder is watched, not the file.
+  const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
+    if (name === basename(path)) check()
+  })
+  watcher.on('error', () => watcher.close())
+
+  function poll(): void {
+    check()
+    if (!isClosed) timer = clock.after(POLL_MS, poll)
+  }
+
+  function check(): void {
+    let next: Snapshot
+    try {
+      const newText = readFileSync(path, 'utf8')
+      if (newText === text) return
+      text = newText
+      next = JSON.parse(newText) as Snapshot
+    } catch (error) {
+      log.warn({ err: error }, 'the configuration snapshot could not be read; the last one stays in force')
+      return
+    }
+    if (next.number === current.number) return
+    current = next
+    for (const run of listeners) run(next)
+  }
+
+  return {
+    get current() {
+      return current
+    },
+    onChange(run) {
+      listeners.add(run)
+      return () => listeners.delete(run)
+    },
+    close() {
+      isClosed = true
+      clock.clear(timer)
+      watcher.close()
+      listeners.clear()
+    },
+  }
+}
+
+function read(path: string): Snapshot {
+  // Written by `publishSnapshot` of this program, by a rename, so it is whole.
+  return JSON.parse(readFileSync(path, 'utf8')) as Snapshot
+}
+
+/** A snapshot that never changes unless `replace` is called; for tests and tools. */
+export function createFixedSnapshotSource(snapshot: Snapshot): SnapshotSource & { replace(snapshot: Snapshot): void } {
+  let current = snapshot
+  const listeners = new Set<(snapshot: Snapshot) => void>()
+  return {
+    get current() {
+      return current
+    },
+    onChange(run) {
+      listeners.add(run)
+      return () => listeners.delete(run)
+    },
+    replace(next) {
+      current = next
+      for (const run of listeners) run(next)
+    },
+    close: () => listeners.clear(),
+  }
+}
