@@ -33,6 +33,8 @@ export interface Decision {
   type?: string
   /** Kept payload of a rejected message, so that it can be inspected and sent again. */
   message?: unknown
+  /** In the place of `message` when that is too large to be kept: the beginning of its JSON. */
+  excerpt?: string
 }
 
 /** Kinds in `outcomes` (`delivery/outcome-frame.ts`). */

@@ -16,3 +16,5 @@ export { eventFlags, eventKinds, isCall, outcomeKinds, receivedKinds, type Decis
 export { decodeReceived, encodeReceived, type ReceivedHead } from './received-frame.ts'
 export { openJournal, type JournalOptions } from './segments/open-journal.ts'
 export { prepareJournal, renewJournalId } from './segments/journal-identity.ts'
+export { coldDirectory, listColdSegments, readColdLastTimeMs, type ColdSegment } from './cold/cold-store.ts'
+export { writeColdSegment } from './cold/write-cold-segment.ts'

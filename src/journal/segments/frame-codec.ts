@@ -28,7 +28,7 @@ const high = 0x1_0000_0000
 export function encodeHeader(
   view: DataView,
   at: number,
-  frame: FrameInput,
+  frame: Omit<FrameInput, 'body'>,
   place: { offset: number; groupIndex: number; tag: number; bodyLength: number; bodyCrc: number },
 ): void {
   view.setUint32(at, magic, true)

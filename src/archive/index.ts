@@ -1,0 +1,1 @@
+export { createArchiveRunner, type ArchiveRunner, type ArchiveRunnerParts, type ArchiveSettings } from './runner.ts'
