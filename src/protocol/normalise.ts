@@ -149,6 +149,7 @@ function startMessage(call: Call, ids: Ids, sent: JsonObject): Message {
       placeObject(message, 'properties', sent['properties'])
       break
     case 'group':
+      // `readIds` has refused a group call without it, and an alias call without `previousId`.
       message.groupId = ids.groupId!
       placeObject(message, 'traits', sent['traits'])
       break

@@ -77,11 +77,13 @@ function keepDigits(_key: string, value: unknown, context: { source?: string }):
   return isExact(context.source, value) ? value : jsonWithSourceText.rawJSON(context.source)
 }
 
-/** Whether the decimal that was sent is the one that the double prints as (`1.50` and `1e3` are, `9007199254740993` is not). */
+/** Whether the double prints as the decimal that was sent: `1.50` and `1e3` do, `9007199254740993` does not. A long number without
+ *  an exponent does not get one either (`1000000000000000000000` would print as `1e+21`, and it may be somebody's id). */
 function isExact(source: string, value: number): boolean {
   if (!Number.isFinite(value)) return false
   const printed = String(value)
-  return source === printed || canonicalDecimal(source) === canonicalDecimal(printed)
+  if (source === printed) return true
+  return printed.includes('e') && !/e/i.test(source) ? false : canonicalDecimal(source) === canonicalDecimal(printed)
 }
 
 /** One spelling for each decimal: the digits without zeros at either end, and the power of ten of the last one. Drops the sign. */
