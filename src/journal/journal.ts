@@ -141,6 +141,8 @@ export interface Journal {
    *  the caller is behind would be wasted, so it is called only on change). Returns a function that stops it. */
   onAppend(topic: Topic, run: () => void): () => void
   segments(topic: Topic, partition: number): Promise<Segment[]>
+  /** The owner's state as of the hot segment that begins at `baseOffset`; undefined when the segment is gone, or its head damaged. */
+  checkpointAt(topic: Topic, partition: number, baseOffset: number): Promise<unknown>
   /** Removes sealed hot segments that end at or before `offset`, except the newest sealed one: its checkpoint is the spare
    *  for a damaged head of the segment being written. */
   removeBefore(topic: Topic, partition: number, offset: number): Promise<void>

@@ -15,6 +15,7 @@ import { listPartitions, listSegments, markPath, partitionDirectory, segmentPath
 import { SegmentReader } from './reader.ts'
 import { recoverPartition } from './recovery.ts'
 import { createSegmentFiles } from './segment-files.ts'
+import { readSegmentHead } from './segment-head.ts'
 import { SegmentWriter } from './writer.ts'
 
 export interface JournalOptions {
@@ -170,6 +171,17 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     }
   }
 
+  async function checkpointAt(topic: Topic, partition: number, baseOffset: number): Promise<unknown> {
+    const partitionPath = pathOf(topic, partition)
+    const handle = await openIfPresent(fileSystem, segmentPath(partitionPath, baseOffset), 'read')
+    if (handle === undefined) return undefined
+    try {
+      return (await readSegmentHead(handle))?.head.checkpoint
+    } finally {
+      await handle.close()
+    }
+  }
+
   async function removeBefore(topic: Topic, partition: number, offset: number): Promise<void> {
     const partitionPath = pathOf(topic, partition)
     const bases = await listSegments(fileSystem, partitionPath)
@@ -194,6 +206,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     readOne,
     onAppend: (topic, run) => watch.watch(topic, run),
     segments,
+    checkpointAt,
     removeBefore,
     async close() {
       watch.close()
