@@ -63,6 +63,8 @@ export interface SendResponse {
   headers: Record<string, string>
   /** At most 1 MiB is read. */
   body: string
+  /** True when the body goes on after what was read: too long, too slow, or the connection broke inside it. */
+  isCut?: boolean
 }
 
 /** Checks a definition at load time and gives it its type. */
