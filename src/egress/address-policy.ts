@@ -124,8 +124,6 @@ function parseRange(text: string): Range | undefined {
   return { family: address.family, first, last: first + (1n << hostBits) - 1n, name: text }
 }
 
-const MAPPED = 0xffffn << 32n
-
 /** An IPv4-mapped address is the IPv4 address: the system connects to that. */
 function parseAddress(text: string): Address | undefined {
   // A zone (`fe80::1%eth0`) says on which link, not to whom.
@@ -133,7 +131,7 @@ function parseAddress(text: string): Address | undefined {
   if (isIP(plain) === 4) return { family: 4, value: ipv4Value(plain) }
   if (isIP(plain) !== 6) return undefined
   const value = ipv6Value(plain)
-  return (value >> 32n) << 32n === MAPPED ? ipv4(value) : { family: 6, value }
+  return value >> 32n === 0xffffn ? ipv4(value) : { family: 6, value }
 }
 
 function ipv4Value(text: string): bigint {
