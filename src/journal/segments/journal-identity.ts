@@ -19,36 +19,32 @@ export interface JournalIdentity {
 const formatVersion = 1
 const names = ['journal.json', 'journal.copy.json'] as const
 
-/** Reads the identity of the journal in `directory`, or makes it when there is no journal yet. The first call on a fresh
- *  directory must be the only one at that time (the supervisor makes it, under the lock of the data directory). */
-export async function prepareJournal(options: {
+interface Parts {
   directory: string
   fileSystem: FileSystem
+  /** Makes a random, unguessable id. */
   newId: () => string
-}): Promise<JournalIdentity> {
-  const { directory, fileSystem, newId } = options
-  const copies = await Promise.all(names.map((name) => readCopy(fileSystem, join(directory, name))))
-  const found = copies.find((copy) => typeof copy === 'object')
-  if (found === undefined && copies.includes('damaged')) {
-    throw new AppError('journal_identity_damaged', 500, `Both copies of journal.json in ${directory} are damaged`, {
-      hint: 'Restore the file from a backup of the data directory.',
-    })
-  }
-  const identity = found ?? { formatVersion, id: newId(), frameTag: crc32(newId()) }
-  if (copies.some((copy) => typeof copy !== 'object')) await writeIdentity(fileSystem, directory, identity)
+}
+
+/** The identity of the journal in `directory`; a new one when there is no journal yet, and mends a damaged copy. One process
+ *  calls it before others open the journal (the supervisor, under the lock of the data directory). */
+export async function prepareJournal(parts: Parts): Promise<JournalIdentity> {
+  const copies = await readCopies(parts)
+  const identity = soundCopy(copies) ?? newIdentity(copies, parts)
+  if (copies.some((copy) => typeof copy !== 'object')) await writeIdentity(parts, identity)
   return identity
 }
 
+/** The identity of the journal in `directory`, which is made when there is none. Does not mend. */
+export async function readIdentity(parts: Parts): Promise<JournalIdentity> {
+  return soundCopy(await readCopies(parts)) ?? (await prepareJournal(parts))
+}
+
 /** Gives the journal another id (after a restore), so that every cursor starts again at the beginning of what is kept. */
-export async function renewJournalId(options: {
-  directory: string
-  fileSystem: FileSystem
-  newId: () => string
-}): Promise<string> {
-  const identity = await prepareJournal(options)
-  const id = options.newId()
-  await writeIdentity(options.fileSystem, options.directory, { ...identity, id })
-  return id
+export async function renewJournalId(parts: Parts): Promise<string> {
+  const identity = { ...(await prepareJournal(parts)), id: parts.newId() }
+  await writeIdentity(parts, identity)
+  return identity.id
 }
 
 /** Refuses data that a later version of the program wrote. */
@@ -63,7 +59,27 @@ export function newerFormat(what: string): AppError {
   )
 }
 
-async function readCopy(fileSystem: FileSystem, path: string): Promise<JournalIdentity | 'absent' | 'damaged'> {
+type Copy = JournalIdentity | 'absent' | 'damaged'
+
+function readCopies({ fileSystem, directory }: Parts): Promise<Copy[]> {
+  return Promise.all(names.map((name) => readCopy(fileSystem, join(directory, name))))
+}
+
+function soundCopy(copies: readonly Copy[]): JournalIdentity | undefined {
+  return copies.find((copy) => typeof copy === 'object')
+}
+
+/** Never in the place of one that cannot be read: a new id would send everything kept to every destination again. */
+function newIdentity(copies: readonly Copy[], { directory, newId }: Parts): JournalIdentity {
+  if (copies.includes('damaged')) {
+    throw new AppError('journal_identity_damaged', 500, `Both copies of journal.json in ${directory} are damaged`, {
+      hint: 'Restore the file from a backup of the data directory.',
+    })
+  }
+  return { formatVersion, id: newId(), frameTag: crc32(newId()) }
+}
+
+async function readCopy(fileSystem: FileSystem, path: string): Promise<Copy> {
   const bytes = await readWhole(fileSystem, path)
   if (bytes === undefined) return 'absent'
   const end = bytes.indexOf('\n')
@@ -74,7 +90,7 @@ async function readCopy(fileSystem: FileSystem, path: string): Promise<JournalId
   return identity
 }
 
-async function writeIdentity(fileSystem: FileSystem, directory: string, identity: JournalIdentity): Promise<void> {
+async function writeIdentity({ fileSystem, directory }: Parts, identity: JournalIdentity): Promise<void> {
   await fileSystem.makeDirectory(directory)
   const json = Buffer.from(JSON.stringify(identity))
   const text = Buffer.concat([json, Buffer.from(`\n${crcText(json)}\n`)])

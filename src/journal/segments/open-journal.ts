@@ -10,7 +10,7 @@ import { createAppendWatch } from './append-watch.ts'
 import { watchDiskReserve } from './disk-reserve.ts'
 import { encodeMark, readMark, type DurableMark } from './durable-mark.ts'
 import { headerBytes, isHeaderSound, timeMsAt, viewOf } from './frame-codec.ts'
-import { prepareJournal } from './journal-identity.ts'
+import { readIdentity } from './journal-identity.ts'
 import { listPartitions, listSegments, markPath, partitionDirectory, segmentPath } from './layout.ts'
 import { SegmentReader } from './reader.ts'
 import { recoverPartition } from './recovery.ts'
@@ -45,7 +45,7 @@ const tailBlockBytes = 1024 * 1024
 
 /** Opens the embedded journal: segment files under `directory`. Makes the journal when there is none (see `prepareJournal`). */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const identity = await prepareJournal(options)
+  const identity = await readIdentity(options)
   const { directory, fileSystem, clock, archiveDirectory, log = silentLogger } = options
   const { diskReserveBytes = 0, defer = setImmediate } = options
   const reserveBytes = typeof diskReserveBytes === 'number' ? () => diskReserveBytes : diskReserveBytes
