@@ -40,6 +40,7 @@ export interface ActionDefinition {
 }
 
 export interface ActionData<Payload> {
+  /** A field whose mapping is the whole message (`{"@path":"$."}`) is left out: its value is in `messagesJson`. */
   payload: Payload
   settings: JsonObject
   /** The messages as JSON text, in the order of the payloads: what `{"@path":"$."}` resolves to. A top-level field of the mapping that

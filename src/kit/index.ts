@@ -1,3 +1,4 @@
+export { checkDestination, checkWarehouse } from './check-definition.ts'
 export { defineAction, defineDestination } from './destination.ts'
 export type {
   ActionData,
@@ -12,6 +13,8 @@ export type {
 export { BadPayload, BadSettings, ResponseError, Retry } from './errors.ts'
 export { field } from './field.ts'
 export type { Field, Fields, ValuesOf } from './field.ts'
+export { checkSettings, fitValue, fitValues } from './fit-values.ts'
+export type { FittedValues } from './fit-values.ts'
 export { defineWarehouse } from './warehouse.ts'
 export type {
   Cell,

@@ -1,6 +1,8 @@
 /** What the author of a warehouse connector writes. The loader flattens messages, names and types columns, remembers the
  *  schema and decides what is new; a connector speaks the dialect. */
 
+import type { Fields } from './field.ts'
+
 /** Types of the contract (warehouses.md §4). `json` is used for `_unmapped` only. */
 export type ColumnType = 'boolean' | 'integer' | 'float' | 'timestamp' | 'varchar' | 'json'
 
@@ -9,6 +11,8 @@ export type Cell = boolean | number | bigint | string | Date | null
 export interface WarehouseDefinition {
   name: string
   description: string
+  /** Absent: settings are checked by `connect` only. */
+  settings?: Fields
   /** Reserved words of the dialect, lower case: a table, column or schema so named gets the prefix `_`. */
   reservedWords: ReadonlySet<string>
   /** Longest identifier, in bytes of UTF-8. */
