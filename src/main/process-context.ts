@@ -54,7 +54,11 @@ export interface ProcessContext {
 }
 
 /** Opens what a data-plane process needs. The snapshot file must exist (the control process writes it first). */
-export async function openProcessContext(role: string, options: StartOptions, stopProcess: (error: Error) => void): Promise<ProcessContext> {
+export async function openProcessContext(
+  role: string,
+  options: StartOptions,
+  stopProcess: (error: Error) => void,
+): Promise<ProcessContext> {
   const paths = pathsOf(options.dataDirectory)
   const log = createLogger(role)
   const snapshots = await openSnapshotSource({ path: paths.snapshot, clock: systemClock, log })

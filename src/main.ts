@@ -1,0 +1,129 @@
+/**
+ * One process of an installation: `node src/main.ts ROLE`, started by the supervisor, which tells it to stop over the IPC channel.
+ * Wires the rooms of that role together; what they do is in the rooms.
+ */
+import { connect } from 'node:net'
+import { AppError, messageOf } from './base/errors.ts'
+import { serveLocal } from './base/local-socket.ts'
+import { createLogger } from './base/logger.ts'
+import { startControl } from './main/control.ts'
+import { startDelivery } from './main/delivery.ts'
+import { startGateway } from './main/gateway.ts'
+import { startLoader } from './main/loader.ts'
+import { startPipeline } from './main/pipeline.ts'
+import { openProcessContext, pathsOf, type ProcessContext } from './main/process-context.ts'
+import type { RunningRole } from './main/role.ts'
+import { readStartOptions } from './main/start-options.ts'
+import type { ChildMessage, ParentMessage, Role } from './supervisor.ts'
+
+type DataRole = Exclude<Role, 'control'>
+
+const starters: Record<DataRole, (context: ProcessContext) => Promise<RunningRole>> = {
+  gateway: startGateway,
+  pipeline: startPipeline,
+  delivery: startDelivery,
+  loader: startLoader,
+}
+
+/** sysexits: EX_SOFTWARE. The supervisor restarts whatever the code is. */
+const EXIT_FAILED = 70
+
+const role = process.argv[2] as Role
+const log = createLogger(role)
+
+// An error that nobody caught, a broken assertion among them: state in memory may be wrong, so it is thrown away whole.
+process.on('uncaughtException', stopProcess)
+process.on('unhandledRejection', stopProcess)
+// Ctrl-C reaches the whole process group; the order to stop comes from the parent alone.
+process.on('SIGINT', () => {})
+// Without its parent nobody holds the lock of the data directory: end at once, everything acknowledged is durable.
+process.on('disconnect', () => process.exit(EXIT_FAILED))
+
+await run()
+
+async function run(): Promise<void> {
+  try {
+    const options = readStartOptions(process.env)
+    const socketPath = pathsOf(options.dataDirectory).socketOf(role)
+    await waitForPredecessor(socketPath)
+    const running = role === 'control' ? await startControl(options, stopProcess) : await startDataRole(role)
+    const server = await serveLocal(socketPath, running.handlers)
+    const stop = once(async () => {
+      await running.stop()
+      await server.close()
+      process.exit(0)
+    })
+    process.on('message', (message: ParentMessage) => {
+      if (message.type === 'stop') void stop()
+    })
+    process.on('SIGTERM', () => void stop())
+    const ready: ChildMessage = { type: 'ready' }
+    if (running.lines !== undefined) ready.lines = running.lines
+    if (running.address !== undefined) ready.address = running.address
+    process.send?.(ready)
+  } catch (error) {
+    if (isRefusal(error)) refuse(error)
+    else stopProcess(error)
+  }
+
+  async function startDataRole(dataRole: DataRole): Promise<RunningRole> {
+    const options = readStartOptions(process.env)
+    const context = await openProcessContext(dataRole, options, stopProcess)
+    const running = await starters[dataRole](context)
+    return {
+      ...running,
+      handlers: { ...running.handlers, metrics: () => context.metrics.metrics() },
+      async stop() {
+        await running.stop()
+        await context.journal.close()
+        context.snapshots.close()
+      },
+    }
+  }
+}
+
+/** Each file has one writer. A child whose parent was killed ends by itself; the next one waits until it has. */
+async function waitForPredecessor(socketPath: string): Promise<void> {
+  for (let attempt = 0; attempt < 200 && (await isAnswered(socketPath)); attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+function isAnswered(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath)
+    const end = (answered: boolean) => {
+      socket.destroy()
+      resolve(answered)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('error', () => end(false))
+  })
+}
+
+/** What the operator has to mend before it can start: a bad config file, a port that is taken, a newer data directory. */
+function isRefusal(error: unknown): error is Error {
+  if (error instanceof AppError) return true
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'EADDRINUSE' || error.code === 'EACCES') &&
+    role === 'gateway'
+  )
+}
+
+function refuse(error: Error): void {
+  const isConfig = error instanceof AppError && (error.code.startsWith('config') || error.code.startsWith('bad_'))
+  const refused: ChildMessage = { type: 'refused', exitCode: isConfig ? 2 : 1, message: error.message }
+  process.send?.(refused, () => process.exit(refused.exitCode))
+}
+
+function stopProcess(error: unknown): void {
+  log.fatal({ err: error, reason: messageOf(error) }, 'this process cannot go on; it will be restarted')
+  process.exit(EXIT_FAILED)
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  return () => (running ??= run())
+}
