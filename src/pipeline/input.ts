@@ -41,7 +41,7 @@ export interface InputOptions {
 
 /** Bytes of `received` that are read at once. */
 const readBytes = 512 * 1024
-const lookForPartitionsMs = 1000
+const lookForPartitionsMs = 100
 
 interface Source {
   partition: number
@@ -53,8 +53,8 @@ export function createInput(options: InputOptions): Input {
   const { journal, clock, log, plan } = options
   const sources: Source[] = []
   let first = 0
-  let lookedAtMs = -Infinity
-  let look: TimerHandle | undefined
+  let pause: TimerHandle | undefined
+  let isLookWanted = false
 
   async function take(unitsMax: number): Promise<Slice[]> {
     const slices: Slice[] = []
@@ -113,16 +113,17 @@ export function createInput(options: InputOptions): Input {
     return Math.max(0, lost)
   }
 
+  /** Looks for new partitions, but not at every idle moment; a look that was put off is made up for. */
   async function findPartitions(): Promise<boolean> {
-    const now = clock.now()
-    if (now - lookedAtMs < lookForPartitionsMs && now >= lookedAtMs) {
-      look ??= clock.after(lookForPartitionsMs, () => {
-        look = undefined
-        options.wake()
-      })
+    if (pause !== undefined) {
+      isLookWanted = true
       return false
     }
-    lookedAtMs = now
+    pause = clock.after(lookForPartitionsMs, () => {
+      pause = undefined
+      if (isLookWanted) options.wake()
+      isLookWanted = false
+    })
     const known = new Set(sources.map(({ partition }) => partition))
     const found = (await journal.partitions('received')).filter((partition) => !known.has(partition))
     for (const partition of found) {
@@ -135,7 +136,7 @@ export function createInput(options: InputOptions): Input {
   return {
     take,
     async close() {
-      if (look !== undefined) clock.clear(look)
+      if (pause !== undefined) clock.clear(pause)
       await Promise.all(sources.map(({ reader }) => reader.close()))
     },
   }
