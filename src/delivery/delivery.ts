@@ -1,0 +1,365 @@
+/**
+ * The room's owner: recovers what was known, keeps the connections in line with the configuration, runs the dispatcher, and
+ * writes checkpoints.
+ */
+import { sleep, type Clock, type TimerHandle } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Registry } from '../base/metrics.ts'
+import type { Journal } from '../journal/index.ts'
+import type { DestinationDefinition, SendRequest } from '../kit/index.ts'
+import type { JsonObject } from '../protocol/index.ts'
+import type { DestinationSnapshot, SealedJson, Snapshot, SnapshotSource } from '../store/index.ts'
+import { catchUp } from './catch-up.ts'
+import { Connection } from './connection.ts'
+import { exportMetrics } from './delivery-metrics.ts'
+import { createDispatcher, Stream, type Dispatcher, type Member } from './dispatcher.ts'
+import { EventMessage } from './event-message.ts'
+import { createLedger, type Ledger } from './ledger.ts'
+import { createOutcomeLog, type OutcomeLog } from './outcome-log.ts'
+import type { DeadLetter, OutcomeStore } from './outcome-store.ts'
+import { compilePlan } from './plan.ts'
+import { recover, stateToJson } from './recover.ts'
+import { statusOf, type ConnectionStatus } from './status.ts'
+import { traceMessage, type TraceEntry } from './trace.ts'
+
+export interface DeliveryOptions {
+  journal: Journal
+  snapshots: SnapshotSource
+  clock: Clock
+  /** From 0 up to 1. */
+  random: () => number
+  log: Logger
+  metrics?: Registry
+  store: OutcomeStore
+  /** The partition of `outcomes` that this process alone writes. */
+  partition: number
+  definitionOf: (type: string) => Promise<DestinationDefinition>
+  /** Requests of one connection; nothing of its connection pool is shared with another. */
+  makeSendRequest: (options: { connection: number; timeoutMs: number }) => SendRequest
+  /** Settings with their secrets in the clear. */
+  openSettings: (sealed: SealedJson) => JsonObject
+  /** A promise of our own was broken or the journal failed: the process must stop and recover. */
+  onFailed: (error: unknown) => void
+}
+
+export interface Delivery {
+  start(): Promise<void>
+  /** Finishes what is in flight, within five seconds, and writes a checkpoint. */
+  stop(): Promise<void>
+  /** The accounting of every connection there is or was. */
+  status(): Promise<ConnectionStatus[]>
+  /** Every decision and attempt for one message of `events`, oldest first. */
+  trace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
+  /** Everything below is no longer needed by any connection, save the retry stores, which read single messages. */
+  lowWatermark(partition: number): number
+  /** When a message was last delivered, by any connection; undefined when never. */
+  lastDeliveredAt(): number | undefined
+  /** Newest first. */
+  deadLetters(connection: number, limit: number): DeadLetter[]
+}
+
+const CHECKPOINT_MS = 500
+const FIND_PARTITIONS_MS = 500
+const EXPIRE_MS = 3_600_000
+const STOP_MS = 5_000
+const PLAN_RETRY_MS = 10_000
+/** Bytes of messages in memory, all connections together; each has its share, and at least enough for a batch of large ones. */
+const IN_HAND_BYTES_TOTAL_MAX = 128 * 1024 * 1024
+const IN_HAND_BYTES_MAX = 16 * 1024 * 1024
+const IN_HAND_BYTES_MIN = 512 * 1024
+/** `trace` answers for a week; a day more, because the index counts whole days. */
+const TRACE_DAYS = 8
+const DAY_MS = 86_400_000
+
+export function createDelivery(options: DeliveryOptions): Delivery {
+  const { journal, snapshots, clock, log, store, onFailed } = options
+  const connections = new Map<number, Connection>()
+  /** Connections that were deleted, for the accounting. */
+  const closedLedgers = new Map<number, Ledger>()
+  const streams = new Map<number, Stream>()
+  const planTexts = new Map<number, string>()
+  const onAttempt = options.metrics && exportMetrics(options.metrics, () => connections.values())
+  let outcomes: OutcomeLog
+  let dispatcher: Dispatcher
+  let isStopped = false
+  let configuring: Promise<void> = Promise.resolve()
+  let stopListening: (() => void)[] = []
+  const timers = new Set<TimerHandle>()
+  const catchingUp = new Set<Promise<void>>()
+  let lastCheckpoint = ''
+  let lastLookMs = -Infinity
+  let caughtUpOnce: Promise<void> = Promise.resolve()
+
+  async function start(): Promise<void> {
+    const state = () => stateToJson(outcomes.appliedOffset, allLedgers())
+    const recovered = await recover({ journal, partition: options.partition, store, log, checkpoint: state })
+    outcomes = createOutcomeLog({
+      writer: recovered.writer,
+      clock,
+      log,
+      cursorsOf: (connection) => cursorsOf(ledgerOf(connection)),
+      apply(outcome, offset) {
+        store.index(outcome, offset)
+        connections.get(outcome.connection)?.apply(outcome)
+      },
+      onFailed,
+    })
+    for (const ledger of recovered.ledgers.values()) {
+      if (ledger.isDeleted) closedLedgers.set(ledger.connection, ledger)
+      else connections.set(ledger.connection, makeConnection(ledger))
+    }
+    await findPartitions()
+    await configure(snapshots.current)
+    dispatcher = createDispatcher({ journal, log, streams, findPartitions: lookForPartitions, onFailed })
+    stopListening = [snapshots.onChange(reconfigure), journal.onAppend('events', dispatcher.wake)]
+    caughtUpOnce = dispatcher.caughtUp()
+    every(CHECKPOINT_MS, checkpoint)
+    every(EXPIRE_MS, expire)
+    log.info({ connections: connections.size, outcomes: outcomes.appliedOffset }, 'delivery started')
+  }
+
+  function after(ms: number, run: () => void): void {
+    const timer = clock.after(ms, () => {
+      timers.delete(timer)
+      run()
+    })
+    timers.add(timer)
+  }
+
+  /** Again `ms` after the last time has ended. */
+  function every(ms: number, run: () => void | Promise<void>): void {
+    const runAgain = async () => {
+      if (isStopped) return
+      await run()
+      every(ms, run)
+    }
+    after(ms, () => void runAgain().catch(onFailed))
+  }
+
+  // ---- Connections and configuration ---------------------------------------------------------------------------------
+
+  function makeConnection(ledger: Ledger): Connection {
+    return new Connection({
+      ledger,
+      clock,
+      random: options.random,
+      outcomes,
+      async readMessage(partition, offset) {
+        const frame = await journal.readOne('events', partition, offset)
+        return frame === undefined || frame.isDamaged ? undefined : new EventMessage(partition, frame)
+      },
+      makeRequest: (timeoutMs) => options.makeSendRequest({ connection: ledger.connection, timeoutMs }),
+      bytesMax: () =>
+        Math.min(IN_HAND_BYTES_MAX, Math.max(IN_HAND_BYTES_MIN, IN_HAND_BYTES_TOTAL_MAX / connections.size)),
+      onAttempt: (result, legs) => onAttempt?.(ledger.connection, result, legs.length),
+    })
+  }
+
+  function reconfigure(): void {
+    configuring = configuring.then(() => configure(snapshots.current)).catch(onFailed)
+  }
+
+  async function configure(snapshot: Snapshot): Promise<void> {
+    if (isStopped) return
+    const wanted = new Set(snapshot.destinations.map(({ number }) => number))
+    for (const destination of snapshot.destinations) {
+      const connection = connections.get(destination.number) ?? addConnection(destination)
+      await configureConnection(connection, destination, snapshot)
+    }
+    for (const connection of [...connections.values()]) {
+      if (!wanted.has(connection.number)) await removeConnection(connection)
+    }
+  }
+
+  function addConnection(destination: DestinationSnapshot): Connection {
+    const connection = makeConnection(createLedger(destination.number, destination.source))
+    connections.set(destination.number, connection)
+    return connection
+  }
+
+  async function configureConnection(
+    connection: Connection,
+    destination: DestinationSnapshot,
+    { settings: deployment }: Snapshot,
+  ): Promise<void> {
+    connection.ledger.source = destination.source
+    for (const stream of streams.values()) join(connection, stream, destination.start[stream.partition] ?? 0)
+    const text = JSON.stringify([destination, deployment.delivery])
+    if (planTexts.get(destination.number) === text) return
+    try {
+      const definition = await options.definitionOf(destination.type)
+      const settings = options.openSettings(destination.settings)
+      const { delivery } = deployment
+      connection.configure(compilePlan({ destination, definition, settings, delivery, random: options.random }))
+      planTexts.set(destination.number, text)
+    } catch (error) {
+      // Its messages wait in the journal; the others go on.
+      log.error({ err: error, connection: destination.number, type: destination.type }, 'a destination cannot be used')
+      after(PLAN_RETRY_MS, reconfigure)
+    }
+  }
+
+  async function removeConnection(connection: Connection): Promise<void> {
+    for (const stream of streams.values()) stream.remove(connection)
+    await connection.remove()
+    connections.delete(connection.number)
+    planTexts.delete(connection.number)
+    closedLedgers.set(connection.number, connection.ledger)
+    log.info({ connection: connection.number }, 'connection deleted')
+  }
+
+  // ---- Partitions ----------------------------------------------------------------------------------------------------
+
+  /** Looks into the directory now and then only: the dispatcher asks before each round. */
+  async function lookForPartitions(): Promise<void> {
+    const nowMs = clock.now()
+    if (streams.size > 0 && nowMs - lastLookMs < FIND_PARTITIONS_MS) return
+    lastLookMs = nowMs
+    await findPartitions()
+  }
+
+  async function findPartitions(): Promise<void> {
+    for (const partition of await journal.partitions('events')) {
+      if (streams.has(partition)) continue
+      const stream = new Stream(partition, await startOf(partition), (member) => startCatchUp(member))
+      streams.set(partition, stream)
+      for (const destination of snapshots.current.destinations) {
+        const connection = connections.get(destination.number)
+        if (connection !== undefined) join(connection, stream, destination.start[partition] ?? 0)
+      }
+    }
+  }
+
+  /** Where the dispatcher begins: where the connection that has counted least stands, or at the end when there is none. */
+  async function startOf(partition: number): Promise<number> {
+    const counted = snapshots.current.destinations.map(
+      ({ number, start }) =>
+        connections.get(number)?.ledger.partitions.get(partition)?.counted ?? start[partition] ?? 0,
+    )
+    return counted.length === 0 ? await journal.durableEnd('events', partition) : Math.min(...counted)
+  }
+
+  function join(connection: Connection, stream: Stream, start: number): void {
+    if (connection.feeds.has(stream.partition)) return
+    const member = { connection, feed: connection.addFeed(stream.partition, start, stream) }
+    stream.add(member)
+    if (!member.feed.attachIfCaughtUp()) startCatchUp(member)
+  }
+
+  function startCatchUp(member: Member): void {
+    const isOver = () =>
+      isStopped || connections.get(member.connection.number) !== member.connection || member.connection.isClosed
+    const running = catchUp(member, { journal, clock, isStopped: isOver })
+      .catch(onFailed)
+      .finally(() => catchingUp.delete(running))
+    catchingUp.add(running)
+  }
+
+  // ---- Checkpoints ---------------------------------------------------------------------------------------------------
+
+  function* allLedgers(): Generator<Ledger> {
+    for (const connection of connections.values()) yield connection.ledger
+    yield* closedLedgers.values()
+  }
+
+  function ledgerOf(connection: number): Ledger | undefined {
+    return connections.get(connection)?.ledger ?? closedLedgers.get(connection)
+  }
+
+  function syncPositions(): void {
+    for (const connection of connections.values()) {
+      for (const feed of connection.feeds.values()) feed.syncCounted()
+      connection.moveCursors()
+    }
+  }
+
+  function checkpoint(): void {
+    syncPositions()
+    const positions = [...streams.values()].map(({ position }) => position)
+    const standing = JSON.stringify([outcomes.appliedOffset, positions, [...connections.keys()]])
+    if (standing === lastCheckpoint) return
+    store.save(journal.id, outcomes.appliedOffset, allLedgers())
+    lastCheckpoint = standing
+  }
+
+  async function expire(): Promise<void> {
+    const nowMs = clock.now()
+    const { deadLetterDays } = snapshots.current.settings.retention
+    const left = store.expire(nowMs, { deadLetterDays, traceDays: TRACE_DAYS })
+    for (const ledger of allLedgers()) ledger.deadLetters = left.get(ledger.connection) ?? 0
+    const old = (await journal.segments('outcomes', options.partition)).filter(
+      ({ isSealed, lastTimeMs }) => isSealed && lastTimeMs < nowMs - TRACE_DAYS * DAY_MS,
+    )
+    const end = old.at(-1)?.endOffset
+    if (end !== undefined)
+      await journal.removeBefore('outcomes', options.partition, Math.min(end, outcomes.appliedOffset))
+  }
+
+  // ---- Questions -----------------------------------------------------------------------------------------------------
+
+  async function status(): Promise<ConnectionStatus[]> {
+    // Until the dispatcher has passed everything once, some outcomes may be of messages that are not counted again yet.
+    await caughtUpOnce
+    const ages = await Promise.all([...connections.values()].map(oldestWaitingSeconds))
+    const live = [...connections.values()].map(({ ledger }, index) => statusOf(ledger, ages[index] ?? 0))
+    return [...live, ...[...closedLedgers.values()].map((ledger) => statusOf(ledger, 0))]
+  }
+
+  async function oldestWaitingSeconds(connection: Connection): Promise<number> {
+    const times = await Promise.all(
+      connection.oldestWaiting().map(async ({ partition, offset }) => {
+        const frame = await journal.readOne('events', partition, offset)
+        return frame?.timeMs ?? Infinity
+      }),
+    )
+    const oldestMs = Math.min(...times)
+    return oldestMs === Infinity ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000)
+  }
+
+  function lowWatermark(partition: number): number {
+    const stream = streams.get(partition)
+    if (stream === undefined) return 0
+    let low = stream.position
+    for (const connection of connections.values()) {
+      const feed = connection.feeds.get(partition)
+      low = Math.min(low, feed === undefined ? 0 : Math.min(feed.low, feed.books.counted))
+    }
+    return low
+  }
+
+  async function stop(): Promise<void> {
+    isStopped = true
+    for (const stopOne of stopListening) stopOne()
+    for (const timer of timers) clock.clear(timer)
+    await configuring
+    await dispatcher.stop()
+    const closed = Promise.all([...connections.values()].map((connection) => connection.close()))
+    await Promise.race([Promise.all([closed, ...catchingUp]), sleep(clock, STOP_MS)])
+    await outcomes.close()
+    checkpoint()
+    store.close()
+    log.info({}, 'delivery stopped')
+  }
+
+  return {
+    start,
+    stop,
+    status,
+    async trace(source, partition, offset) {
+      const numbers = [...allLedgers()].filter((ledger) => ledger.source === source).map(({ connection }) => connection)
+      return await traceMessage({ journal, store, outcomesPartition: options.partition }, numbers, partition, offset)
+    },
+    lowWatermark,
+    lastDeliveredAt() {
+      const lastMs = Math.max(0, ...[...allLedgers()].map(({ lastDeliveredAtMs }) => lastDeliveredAtMs))
+      return lastMs === 0 ? undefined : lastMs
+    },
+    deadLetters: (connection, limit) => store.deadLetters(connection, limit),
+  }
+}
+
+function cursorsOf(ledger: Ledger | undefined): Record<number, number> {
+  const cursors: Record<number, number> = {}
+  for (const [partition, { cursor }] of ledger?.partitions ?? []) cursors[partition] = cursor
+  return cursors
+}

@@ -1,0 +1,7 @@
+/** The door of delivery: from `events` to destinations, with what became of it in `outcomes`. */
+export { createDelivery } from './delivery.ts'
+export type { Delivery, DeliveryOptions } from './delivery.ts'
+export { openOutcomeStore } from './outcome-store.ts'
+export type { DeadLetter, OutcomeStore } from './outcome-store.ts'
+export type { ConnectionStatus } from './status.ts'
+export type { TraceEntry } from './trace.ts'
