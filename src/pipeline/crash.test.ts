@@ -23,42 +23,49 @@ interface Death {
   survive: number
 }
 
-/** A journal whose writer of `events` takes part of an append and then fails, as a killed process does. */
-function dyingJournal(journal: Journal, death: Death): Journal {
-  let appends = 0
+type Append = PartitionWriter['append']
+
+/** A journal in which the appends to `events` go through `change`. */
+function withAppend(journal: Journal, change: (append: Append) => Append): Journal {
   return {
     ...journal,
     async openWriter(topic, partition, options) {
       const opened = await journal.openWriter(topic, partition, options)
       if (topic !== 'events') return opened
-      return { ...opened, writer: dyingWriter(opened.writer, () => (appends += 1) === death.append, death.survive) }
+      const { writer } = opened
+      const append = change((frames) => writer.append(frames))
+      return {
+        ...opened,
+        writer: {
+          topic,
+          partition,
+          append,
+          get nextOffset() {
+            return writer.nextOffset
+          },
+          get pendingBytes() {
+            return writer.pendingBytes
+          },
+          get isWritable() {
+            return writer.isWritable
+          },
+          close: () => writer.close(),
+        },
+      }
     },
   }
 }
 
-function dyingWriter(writer: PartitionWriter, isDeath: () => boolean, survive: number): PartitionWriter {
-  let isDead = false
-  return {
-    topic: writer.topic,
-    partition: writer.partition,
-    get nextOffset() {
-      return writer.nextOffset
-    },
-    get pendingBytes() {
-      return writer.pendingBytes
-    },
-    get isWritable() {
-      return writer.isWritable
-    },
-    async append(frames: readonly FrameInput[]) {
-      if (!isDead && !isDeath()) return writer.append(frames)
-      const kept = isDead ? [] : frames.slice(0, survive)
-      isDead = true
-      if (kept.length > 0) await writer.append(kept)
-      throw new JournalUnavailable('failed', 'killed')
-    },
-    close: () => writer.close(),
-  }
+/** A journal that takes part of an append and then nothing more, as a killed process does. */
+function dyingJournal(journal: Journal, death: Death): Journal {
+  let appends = 0
+  return withAppend(journal, (append) => async (frames) => {
+    appends += 1
+    if (appends < death.append) return append(frames)
+    const kept = appends === death.append ? frames.slice(0, death.survive) : []
+    if (kept.length > 0) await append(kept)
+    throw new JournalUnavailable('failed', 'killed')
+  })
 }
 
 /** Forgets at death whatever was not flushed, and flushes only as often as told. */
@@ -185,41 +192,27 @@ test('a failed append stops the pipeline once, and nothing is counted for it', a
 
 test('an append refused for want of disk space is made again, and stopping meanwhile loses nothing', async () => {
   const bed = await createBed()
-  const journal = bed.journal
-  let refusals = 0
-  const refuse = (isOver: () => boolean): Journal => ({
-    ...journal,
-    async openWriter(topic, partition, options) {
-      const opened = await journal.openWriter(topic, partition, options)
-      const { writer } = opened
-      const append = async (frames: readonly FrameInput[]): Promise<number> => {
-        if (isOver()) return writer.append(frames)
-        refusals += 1
-        throw new JournalUnavailable('disk_reserve', 'full')
-      }
-      const refusing = Object.create(writer, {
-        append: { value: append },
-        nextOffset: { get: () => writer.nextOffset },
-        close: { value: () => writer.close() },
-      })
-      // Has everything of a writer, by inheritance.
-      return { ...opened, writer: refusing as PartitionWriter }
-    },
-  })
+  let isFull = true
+  const refused = Promise.withResolvers<void>()
+  const fill = (journal: Journal): Journal =>
+    withAppend(journal, (append) => async (frames: readonly FrameInput[]) => {
+      if (!isFull) return append(frames)
+      refused.resolve()
+      throw new JournalUnavailable('disk_reserve', 'full')
+    })
   await bed.send({ messages: [track('a')] })
-  bed.journal = refuse(() => refusals > 0 && topicIsFree)
-  let topicIsFree = false
+  bed.journal = fill(bed.journal)
   const first = await bed.start(createDedupeMemory())
-  while (refusals === 0) await new Promise(setImmediate)
+  await refused.promise
   await first.stop()
   assert.deepEqual(first.status().sources, {})
-  bed.journal = journal
   await bed.reopen()
-  topicIsFree = true
-  refusals = 0
+  bed.journal = fill(bed.journal)
   const second = await bed.start(createDedupeMemory())
+  isFull = false
   await bed.settled(second)
   assert.equal(second.status().sources[1]?.processed, 1)
+  assert.deepEqual(bed.failures, [])
   await second.stop()
   await bed.end()
 })
