@@ -18,7 +18,6 @@ export interface Deadlines {
   /** Calls `deadline.expire()` once, at its tick, unless it is removed before. */
   add(deadline: Deadline): void
   remove(deadline: Deadline): void
-  readonly size: number
   stop(): void
 }
 
@@ -45,9 +44,6 @@ export function createDeadlines(clock: Clock): Deadlines {
       timer ??= clock.after(TICK_MS, sweep)
     },
     remove: (deadline) => void open.delete(deadline),
-    get size() {
-      return open.size
-    },
     stop() {
       if (timer) clock.clear(timer)
       timer = undefined

@@ -68,10 +68,12 @@ export function createEgress(parts: EgressParts): Egress {
   const userAgent = `Tributary/${parts.version} (compatible; Segment.io/1.0)`
   const resolve = parts.lookup ?? createSystemResolver()
   const limits = { ...defaultPoolLimits, ...parts.limits }
-  const retired = new Set<Promise<void>>()
+  const retired = new Set<Pools>()
   let settings = parts.policy()
   let rules = makeRules(settings)
-  let isClosed = false
+  let inFlight = 0
+  const idle = Promise.withResolvers<void>()
+  let closing: Promise<void> | undefined
 
   function makeRules(given: EgressSettings): Rules {
     const sink = given.sink === undefined ? undefined : URL.parse(given.sink)
@@ -87,11 +89,17 @@ export function createEgress(parts: EgressParts): Egress {
     if (given === settings) return rules
     settings = given
     if (textOf(given) === rules.text) return rules
-    const closed = rules.pools.close().finally(() => retired.delete(closed))
-    retired.add(closed)
+    retire(rules.pools)
     rules = makeRules(given)
     parts.log.info({ allow: given.allow, sink: given.sink }, 'egress rules changed')
     return rules
+  }
+
+  /** Requests that were begun under the old rules end on the old connections. */
+  function retire(pools: Pools): void {
+    retired.add(pools)
+    // It never rejects: the ends of requests are reported to those who sent them.
+    void pools.close().then(() => retired.delete(pools))
   }
 
   function begin(url: URL, options: EgressOptions, dueTick: number): Exchange {
@@ -110,8 +118,7 @@ export function createEgress(parts: EgressParts): Egress {
     return exchange
   }
 
-  async function send(text: string, options: EgressOptions): Promise<SendResponse> {
-    if (isClosed) throw new SendFailed('ECONNABORTED', 'The process is stopping')
+  async function sendFollowing(text: string, options: EgressOptions): Promise<SendResponse> {
     const dueTick = deadlines.tickAfter(options.timeoutMs)
     let url = parseUrl(text)
     for (let redirects = 0; ; redirects++) {
@@ -123,14 +130,26 @@ export function createEgress(parts: EgressParts): Egress {
     }
   }
 
+  async function closeOnce(): Promise<void> {
+    if (inFlight > 0) await idle.promise
+    // Not `close`: it would wait for a connection that nobody waits for any more.
+    await Promise.all([rules.pools, ...retired].map((pools) => pools.destroy()))
+    deadlines.stop()
+  }
+
   return {
-    send,
-    stats: () => ({ inFlight: deadlines.size, pools: rules.pools.size }),
-    async close() {
-      isClosed = true
-      await Promise.all([rules.pools.close(), ...retired])
-      deadlines.stop()
+    async send(url, options) {
+      if (closing) throw new SendFailed('ECONNABORTED', 'The process is stopping')
+      inFlight += 1
+      try {
+        return await sendFollowing(url, options)
+      } finally {
+        inFlight -= 1
+        if (closing !== undefined && inFlight === 0) idle.resolve()
+      }
     },
+    stats: () => ({ inFlight, pools: rules.pools.size }),
+    close: () => (closing ??= closeOnce()),
   }
 }
 

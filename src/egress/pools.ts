@@ -26,8 +26,10 @@ const KEEP_ALIVE_MAX_MS = 60_000
 export interface Pools {
   get(origin: string, lane: string | number | undefined): Pool
   readonly size: number
-  /** Resolves when every request that was begun has ended. */
+  /** Takes no more requests; resolves when those that were begun have ended. */
   close(): Promise<void>
+  /** Drops every connection, those still being made too. */
+  destroy(): Promise<void>
 }
 
 export interface PoolsParts {
@@ -40,7 +42,7 @@ export interface PoolsParts {
 
 export function createPools({ policy, resolve, ca, limits }: PoolsParts): Pools {
   const pools = new Map<string, Pool>()
-  const closing = new Set<Promise<void>>()
+  const closing = new Map<Pool, Promise<void>>()
   const connect = buildConnector({
     lookup: guardLookup(resolve, policy),
     timeout: limits.connectTimeoutMs,
@@ -53,8 +55,10 @@ export function createPools({ policy, resolve, ca, limits }: PoolsParts): Pools 
 
   function retire(key: string, pool: Pool): void {
     pools.delete(key)
-    const closed = pool.close().finally(() => closing.delete(closed))
-    closing.add(closed)
+    closing.set(
+      pool,
+      pool.close().finally(() => closing.delete(pool)),
+    )
   }
 
   function open(origin: string): Pool {
@@ -90,7 +94,10 @@ export function createPools({ policy, resolve, ca, limits }: PoolsParts): Pools 
     },
     async close() {
       for (const [key, pool] of pools) retire(key, pool)
-      await Promise.all(closing)
+      await Promise.all(closing.values())
+    },
+    async destroy() {
+      await Promise.all([...pools.values(), ...closing.keys()].map((pool) => pool.destroy()))
     },
   }
 }
