@@ -8,6 +8,7 @@ import {
   checkSettings,
   checkWarehouse,
   type DestinationDefinition,
+  type Fields,
   type WarehouseDefinition,
 } from '../kit/index.ts'
 
@@ -42,17 +43,22 @@ export function createCatalog({ directory }: CatalogParts): Catalog {
     destination: destinations.get,
     warehouse: warehouses.get,
     async checkDestinationSettings(type, settings) {
-      const definition = await destinations.get(type)
-      const problems = checkSettings(definition.settings, settings)
-      if (problems.length > 0) return problems
-      const problem = definition.checkSettings?.(settings)
-      return problem === undefined ? [] : [problem]
+      return checkAll(await destinations.get(type), settings)
     },
     async checkWarehouseSettings(type, settings) {
-      const definition = await warehouses.get(type)
-      return definition.settings ? checkSettings(definition.settings, settings) : []
+      return checkAll(await warehouses.get(type), settings)
     },
   }
+}
+
+/** The connector's own check comes last, when every setting has its type. */
+function checkAll(
+  definition: Pick<DestinationDefinition, 'checkSettings'> & { settings?: Fields },
+  settings: Record<string, unknown>,
+): string[] {
+  const problems = definition.settings ? checkSettings(definition.settings, settings) : []
+  const problem = problems.length === 0 ? definition.checkSettings?.(settings) : undefined
+  return problem === undefined ? problems : [problem]
 }
 
 interface Shelf<Definition> {

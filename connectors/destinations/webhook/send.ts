@@ -97,6 +97,7 @@ async function post(
   const headers = headersOf(target.headers)
   const secret = settings['sharedSecret']
   if (typeof secret === 'string' && secret !== '') {
+    delete headers['x-signature']
     headers['X-Signature'] = createHmac('sha1', secret).update(signed).digest('hex')
   }
   await request(urlOf(target, settings), { method: methodOf(target.method), headers, body })
@@ -121,16 +122,16 @@ function methodOf(method: string | undefined): SendOptions['method'] {
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
 const HEADER_VALUE = /^[\t\x20-\x7e]*$/
 
+/** The headers of a request; names in lower case, except for our own. */
 function headersOf(custom: Record<string, unknown> = {}): Record<string, string> {
-  const headers: Record<string, string> = { 'Content-Type': 'application/json' }
+  const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(custom)) {
     if (value === null || value === undefined) continue
     const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
     if (!HEADER_NAME.test(name)) throw new BadPayload(`"${name}" cannot be the name of a header.`)
     if (!HEADER_VALUE.test(text)) throw new BadPayload(`The value of the header "${name}" must be printable ASCII.`)
-    if (name.toLowerCase() === 'content-type') headers['Content-Type'] = text
-    // Ours says who sent it; a custom one could only be wrong.
-    else if (name.toLowerCase() !== 'x-signature') headers[name] = text
+    headers[name.toLowerCase()] = text
   }
+  if (headers['content-type'] === undefined) headers['Content-Type'] = 'application/json'
   return headers
 }
