@@ -1,5 +1,6 @@
+/** What a connection reads for itself, because the dispatcher is ahead of it. */
 import { sleep, type Clock } from '../base/clock.ts'
-import { isCall, type Frame, type Gap, type Journal } from '../journal/index.ts'
+import { isCall, type Journal } from '../journal/index.ts'
 import type { Member } from './dispatcher.ts'
 import { EventMessage } from './event-message.ts'
 
@@ -12,7 +13,31 @@ export interface CatchUpParts {
   isStopped: () => boolean
 }
 
-/** Reads for a connection that is not carried along by the dispatcher, as fast as it has room, until it has caught up. */
+/** Counts what the dispatcher passed before it knew the connection. Does not wait for room: the books are right at any moment. */
+export async function countUp(
+  { connection, feed }: Member,
+  { journal, clock, isStopped }: CatchUpParts,
+): Promise<void> {
+  if (feed.countIfCaughtUp()) return
+  const { books, partition } = feed
+  const reader = await journal.openReader('events', partition, books.counted)
+  try {
+    while (!isStopped() && !feed.countIfCaughtUp()) {
+      const items = await reader.read(READ_BYTES)
+      // The dispatcher may have counted on from here in the meantime: each of the calls below takes a frame once.
+      for (const item of items) {
+        if (item.type === 'gap') connection.countGap(feed, item)
+        else if (item.source === connection.source) connection.count(feed, item)
+      }
+      books.counted = Math.max(books.counted, reader.offset)
+      if (items.length === 0) await sleep(clock, PAUSE_MS)
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Takes up messages as fast as there is room, until the dispatcher can carry the connection along. */
 export async function catchUp(
   { connection, feed }: Member,
   { journal, clock, isStopped }: CatchUpParts,
@@ -24,9 +49,13 @@ export async function catchUp(
     while (!isStopped()) {
       const items = await reader.read(READ_BYTES)
       for (const item of items) {
-        if (item.type === 'frame' && item.source === connection.source) await takeUp(item)
-        if (isStopped()) return
-        pass(item)
+        if (item.type === 'gap') connection.countGap(feed, item)
+        else if (item.source === connection.source && isCall(item.kind) && !item.isDamaged) {
+          if (!connection.canTake()) await connection.room()
+          if (isStopped()) return
+          connection.take(feed, new EventMessage(feed.partition, item))
+        }
+        feed.reached(item.type === 'gap' ? item.offset + item.count : item.offset + 1)
       }
       feed.reached(reader.offset)
       if (feed.attachIfCaughtUp()) return
@@ -34,19 +63,5 @@ export async function catchUp(
     }
   } finally {
     await reader.close()
-  }
-
-  async function takeUp(frame: Frame): Promise<void> {
-    if (!feed.isCountedByDispatcher) connection.count(feed, frame)
-    if (!isCall(frame.kind) || frame.isDamaged) return
-    if (!connection.canTake()) await connection.room()
-    if (!isStopped()) connection.take(feed, new EventMessage(feed.partition, frame))
-  }
-
-  function pass(item: Frame | Gap): void {
-    if (item.type === 'gap') connection.countGap(feed, item)
-    const next = item.type === 'gap' ? item.offset + item.count : item.offset + 1
-    if (!feed.isCountedByDispatcher) feed.books.counted = Math.max(feed.books.counted, next)
-    feed.reached(next)
   }
 }

@@ -9,7 +9,7 @@ import type { Journal } from '../journal/index.ts'
 import type { DestinationDefinition, SendRequest } from '../kit/index.ts'
 import type { JsonObject } from '../protocol/index.ts'
 import type { DestinationSnapshot, SealedJson, Snapshot, SnapshotSource } from '../store/index.ts'
-import { catchUp } from './catch-up.ts'
+import { catchUp, countUp, type CatchUpParts } from './catch-up.ts'
 import { Connection } from './connection.ts'
 import { exportMetrics } from './delivery-metrics.ts'
 import { createDispatcher, Stream, type Dispatcher, type Member } from './dispatcher.ts'
@@ -18,9 +18,10 @@ import { createLedger, type Ledger } from './ledger.ts'
 import { createOutcomeLog, type OutcomeLog } from './outcome-log.ts'
 import type { DeadLetter, OutcomeStore } from './outcome-store.ts'
 import { compilePlan } from './plan.ts'
+import { recount } from './recount.ts'
 import { recover, stateToJson } from './recover.ts'
 import { statusOf, type ConnectionStatus } from './status.ts'
-import { traceMessage, type TraceEntry } from './trace.ts'
+import { traceMessage, type DeliveryTrace } from './trace.ts'
 
 export interface DeliveryOptions {
   journal: Journal
@@ -44,12 +45,16 @@ export interface DeliveryOptions {
 
 export interface Delivery {
   start(): Promise<void>
+  /** Instead of `start`: recovers and counts so that questions can be answered, and sends nothing. */
+  open(): Promise<void>
   /** Finishes what is in flight, within five seconds, and writes a checkpoint. */
   stop(): Promise<void>
   /** The accounting of every connection there is or was. */
   status(): Promise<ConnectionStatus[]>
-  /** Every decision and attempt for one message of `events`, oldest first. */
-  trace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
+  /** Every decision and attempt for one message of `events`, for each connection of its source. */
+  trace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
+  /** What the journal contradicts of the accounting, as sentences; reads all of `events` and `outcomes` that is kept. */
+  recount(): Promise<string[]>
   /** Everything below is no longer needed by any connection, save the retry stores, which read single messages. */
   lowWatermark(partition: number): number
   /** When a message was last delivered, by any connection; undefined when never. */
@@ -85,7 +90,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let configuring: Promise<void> = Promise.resolve()
   let stopListening: (() => void)[] = []
   const timers = new Set<TimerHandle>()
+  const counting = new Set<Promise<void>>()
   const catchingUp = new Set<Promise<void>>()
+  let sends = true
   let lastCheckpoint = ''
   let lastLookMs = -Infinity
   let caughtUpOnce: Promise<void> = Promise.resolve()
@@ -113,8 +120,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     dispatcher = createDispatcher({ journal, log, streams, findPartitions: lookForPartitions, onFailed })
     stopListening = [snapshots.onChange(reconfigure), journal.onAppend('events', dispatcher.wake)]
     caughtUpOnce = dispatcher.caughtUp()
+    if (sends) every(EXPIRE_MS, expire)
     every(CHECKPOINT_MS, checkpoint)
-    every(EXPIRE_MS, expire)
     log.info({ connections: connections.size, outcomes: outcomes.appliedOffset }, 'delivery started')
   }
 
@@ -167,7 +174,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       await configureConnection(connection, destination, snapshot)
     }
     for (const connection of [...connections.values()]) {
-      if (!wanted.has(connection.number)) await removeConnection(connection)
+      if (sends && !wanted.has(connection.number)) await removeConnection(connection)
     }
   }
 
@@ -183,9 +190,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     { settings: deployment }: Snapshot,
   ): Promise<void> {
     connection.ledger.source = destination.source
-    for (const stream of streams.values()) join(connection, stream, destination.start[stream.partition] ?? 0)
+    for (const stream of streams.values()) join(connection, stream, firstOffsetOf(destination.number, stream.partition))
     const text = JSON.stringify([destination, deployment.delivery])
-    if (planTexts.get(destination.number) === text) return
+    if (!sends || planTexts.get(destination.number) === text) return
     try {
       const definition = await options.definitionOf(destination.type)
       const settings = options.openSettings(destination.settings)
@@ -225,9 +232,15 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       streams.set(partition, stream)
       for (const destination of snapshots.current.destinations) {
         const connection = connections.get(destination.number)
-        if (connection !== undefined) join(connection, stream, destination.start[partition] ?? 0)
+        if (connection !== undefined) join(connection, stream, firstOffsetOf(destination.number, partition))
       }
     }
+  }
+
+  /** Where a connection begins in a partition. */
+  function firstOffsetOf(connection: number, partition: number): number {
+    const destination = snapshots.current.destinations.find(({ number }) => number === connection)
+    return destination?.start[partition] ?? 0
   }
 
   /** Where the dispatcher begins: where the connection that has counted least stands, or at the end when there is none. */
@@ -243,16 +256,24 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     if (connection.feeds.has(stream.partition)) return
     const member = { connection, feed: connection.addFeed(stream.partition, start, stream) }
     stream.add(member)
-    if (!member.feed.attachIfCaughtUp()) startCatchUp(member)
+    follow(
+      counting,
+      countUp(member, catchUpParts(connection)).then(() => startCatchUp(member)),
+    )
   }
 
   function startCatchUp(member: Member): void {
-    const isOver = () =>
-      isStopped || connections.get(member.connection.number) !== member.connection || member.connection.isClosed
-    const running = catchUp(member, { journal, clock, isStopped: isOver })
-      .catch(onFailed)
-      .finally(() => catchingUp.delete(running))
-    catchingUp.add(running)
+    if (sends) follow(catchingUp, catchUp(member, catchUpParts(member.connection)))
+  }
+
+  function catchUpParts(connection: Connection): CatchUpParts {
+    const isOver = () => isStopped || connection.isClosed
+    return { journal, clock, isStopped: isOver }
+  }
+
+  function follow(set: Set<Promise<void>>, work: Promise<void>): void {
+    const running = work.catch(onFailed).finally(() => set.delete(running))
+    set.add(running)
   }
 
   // ---- Checkpoints ---------------------------------------------------------------------------------------------------
@@ -300,6 +321,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   async function status(): Promise<ConnectionStatus[]> {
     // Until the dispatcher has passed everything once, some outcomes may be of messages that are not counted again yet.
     await caughtUpOnce
+    await Promise.all(counting)
     const ages = await Promise.all([...connections.values()].map(oldestWaitingSeconds))
     const live = [...connections.values()].map(({ ledger }, index) => statusOf(ledger, ages[index] ?? 0))
     return [...live, ...[...closedLedgers.values()].map((ledger) => statusOf(ledger, 0))]
@@ -334,7 +356,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     await configuring
     await dispatcher.stop()
     const closed = Promise.all([...connections.values()].map((connection) => connection.close()))
-    await Promise.race([Promise.all([closed, ...catchingUp]), sleep(clock, STOP_MS)])
+    await Promise.race([Promise.all([closed, ...counting, ...catchingUp]), sleep(clock, STOP_MS)])
     await outcomes.close()
     checkpoint()
     store.close()
@@ -343,11 +365,29 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   return {
     start,
+    async open() {
+      sends = false
+      await start()
+    },
     stop,
     status,
     async trace(source, partition, offset) {
-      const numbers = [...allLedgers()].filter((ledger) => ledger.source === source).map(({ connection }) => connection)
-      return await traceMessage({ journal, store, outcomesPartition: options.partition }, numbers, partition, offset)
+      syncPositions()
+      const ledgers = [...allLedgers()].filter((ledger) => ledger.source === source)
+      return await traceMessage({ journal, store, outcomesPartition: options.partition, ledgers }, partition, offset)
+    },
+    async recount() {
+      await caughtUpOnce
+      await Promise.all(counting)
+      syncPositions()
+      const covered = outcomes.appliedOffset
+      return await recount({
+        journal,
+        partition: options.partition,
+        ledgers: allLedgers(),
+        covered,
+        startOf: firstOffsetOf,
+      })
     },
     lowWatermark,
     lastDeliveredAt() {

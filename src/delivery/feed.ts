@@ -37,11 +37,15 @@ export class Feed {
     this.#next = offset
   }
 
+  /** Lets the dispatcher count for it when it has counted as far. */
+  countIfCaughtUp(): boolean {
+    if (this.books.counted >= this.#stream.position) this.isCountedByDispatcher = true
+    return this.isCountedByDispatcher
+  }
+
   /** Lets the dispatcher carry it along when it has come as far. */
   attachIfCaughtUp(): boolean {
-    const { position } = this.#stream
-    if (!this.isCountedByDispatcher && this.books.counted >= position) this.isCountedByDispatcher = true
-    if (this.#next >= position && this.isCountedByDispatcher) this.isAttached = true
+    if (this.isCountedByDispatcher && this.#next >= this.#stream.position) this.isAttached = true
     return this.isAttached
   }
 
