@@ -1,0 +1,101 @@
+/** What the command line asks of an installation, over `run/control.sock`, or in process when no server runs. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Clock } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
+import type { LocalHandlers } from '../base/local-socket.ts'
+import type { Config, Store } from '../store/index.ts'
+import { readDiskUsage } from './disk-usage.ts'
+import { examine } from './doctor.ts'
+import type { Roles } from './roles.ts'
+import { readStatus } from './status.ts'
+import { readTrace } from './trace.ts'
+
+export interface ControlParts {
+  store: Store
+  roles: Roles
+  clock: Clock
+  dataDirectory: string
+  /** Reads and checks a config file; `environment` fills its `${NAME}`s. Throws `config_invalid`. */
+  parseConfig(text: string, fileName: string, environment: NodeJS.ProcessEnv): Promise<Config>
+  /** Publishes the snapshot and resolves when the data plane works with it. */
+  publish(): Promise<void>
+  /** Public address of the console. */
+  baseUrl(): string
+}
+
+export function createControlHandlers(parts: ControlParts): LocalHandlers {
+  const { store, roles, clock, dataDirectory } = parts
+  const disk = () => readDiskUsage(dataDirectory, clock)
+  return {
+    async apply(params) {
+      const { text, fileName, environment, prune, dryRun } = params as ApplyParams
+      const config = await parts.parseConfig(text, fileName, environment)
+      if (dryRun) return store.planConfig(config, { prune })
+      const plan = await store.applyConfig(config, { prune })
+      await parts.publish()
+      return plan
+    },
+    export: () => store.exportConfig(),
+    status: async () => readStatus(await store.snapshot(), roles, disk),
+    async trace(params) {
+      const { messageId } = params as { messageId: string }
+      const trace = await readTrace(await store.snapshot(), roles, messageId)
+      if (trace === undefined) {
+        throw new AppError('unknown_message', 404, `No message with the id "${messageId}" is known.`, {
+          hint: 'Ids are found for at least 7 days. A message that was answered with an error was never taken.',
+        })
+      }
+      return trace
+    },
+    sql: (params) => {
+      const { query, warehouse } = params as { query: string; warehouse?: string }
+      return roles.loaderQuery(query, warehouse)
+    },
+    async sync(params) {
+      const { warehouse } = params as { warehouse: string }
+      const snapshot = await store.snapshot()
+      if (!snapshot.warehouses.some((each) => each.slug === warehouse)) {
+        const known = snapshot.warehouses.map((each) => each.slug).join(', ')
+        throw new AppError('unknown_warehouse', 404, `There is no warehouse "${warehouse}".`, {
+          hint: `There are: ${known || 'none'}.`,
+        })
+      }
+      await untilDecided(roles)
+      return roles.loaderSync(warehouse)
+    },
+    signInLink: async () => `${parts.baseUrl()}/sign-in/${await store.createSignInLink()}`,
+    firstWriteKey: async () =>
+      (await store.snapshot()).sources.find((source) => source.isEnabled)?.writeKeys[0] ?? null,
+    doctor: async () => examine(await store.snapshot(), roles, disk),
+  }
+}
+
+interface ApplyParams {
+  text: string
+  fileName: string
+  environment: NodeJS.ProcessEnv
+  prune: boolean
+  dryRun: boolean
+}
+
+const CATCH_UP_POLL_MS = 20
+
+/** Resolves when the pipeline has decided everything that was accepted before the call. */
+async function untilDecided(roles: Roles): Promise<void> {
+  const totals = await roles.receivedTotals()
+  for (;;) {
+    const { sources } = await roles.pipelineStatus()
+    const isBehind = Object.entries(totals).some(([source, total]) => {
+      const counts = sources[Number(source)]
+      const decided =
+        counts === undefined ? 0 : counts.processed + counts.duplicate + sumOf(counts.rejected) + sumOf(counts.dropped)
+      return decided < total
+    })
+    if (!isBehind) return
+    await wait(CATCH_UP_POLL_MS)
+  }
+}
+
+function sumOf(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
+}

@@ -1,0 +1,226 @@
+/**
+ * The control process's HTTP side. It listens on a unix socket only; the gateway passes requests on and says who the client is.
+ * Every route declares who may call it.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { chmod, rm } from 'node:fs/promises'
+import { BlockList, isIPv6 } from 'node:net'
+import type { Clock } from '../base/clock.ts'
+import { AppError, messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Store } from '../store/index.ts'
+import type { DiskUsage } from './disk-usage.ts'
+import { createFlowHealth } from './flow-health.ts'
+import type { Roles } from './roles.ts'
+import { readStatus } from './status.ts'
+import { renderSignedOut, renderStatus } from './status-page.ts'
+
+export interface ControlHttpParts {
+  store: Store
+  roles: Roles
+  clock: Clock
+  log: Logger
+  socketPath: string
+  disk: () => Promise<DiskUsage>
+}
+
+/** `operator`: loopback, or a Bearer token of the workspace. `session`: signed in. `anyone`: no credential. */
+type Access = 'anyone' | 'operator' | 'session'
+
+interface Route {
+  method: 'GET'
+  path: RegExp
+  access: Access
+  run(request: IncomingMessage, response: ServerResponse, match: RegExpExecArray): Promise<void>
+}
+
+export interface ControlHttp {
+  routes: readonly { method: string; path: string; access: Access }[]
+  close(): Promise<void>
+}
+
+const SESSION_COOKIE = 'tributary_session'
+
+export async function serveControlHttp(parts: ControlHttpParts): Promise<ControlHttp> {
+  const routes = routesOf(parts)
+  const server = createServer((request, response) => {
+    handle(parts, routes, request, response).catch((error: unknown) => {
+      if (!(error instanceof AppError)) parts.log.error({ err: error }, 'a request to the control process failed')
+      answerError(response, error)
+    })
+  })
+  await listenAt(server, parts.socketPath)
+  return {
+    routes: routes.map(({ method, path, access }) => ({ method, path: path.source, access })),
+    async close() {
+      server.closeAllConnections()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+async function listenAt(server: Server, path: string): Promise<void> {
+  await rm(path, { force: true })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, resolve)
+  })
+  await chmod(path, 0o600)
+}
+
+function routesOf({ store, roles, clock, disk }: ControlHttpParts): Route[] {
+  const flow = createFlowHealth(roles, clock)
+  return [
+    {
+      method: 'GET',
+      path: /^\/$/,
+      access: 'session',
+      async run(_request, response) {
+        const snapshot = await store.snapshot()
+        answerHtml(response, 200, renderStatus(snapshot, await readStatus(snapshot, roles, disk), clock.now()))
+      },
+    },
+    {
+      method: 'GET',
+      path: /^\/sign-in\/([A-Za-z0-9_-]+)$/,
+      access: 'anyone',
+      async run(request, response, match) {
+        // The pattern has one group, which always takes part in a match.
+        const session = await store.useSignInLink(match[1]!)
+        if (session === undefined)
+          return answerHtml(response, 410, renderSignedOut('This link has been used or has expired.'))
+        const secure = request.headers['x-forwarded-proto'] === 'https' ? '; Secure' : ''
+        response.writeHead(303, {
+          Location: '/',
+          'Set-Cookie': `${SESSION_COOKIE}=${session}; Path=/; HttpOnly; SameSite=Strict; Max-Age=604800${secure}`,
+        })
+        response.end()
+      },
+    },
+    {
+      method: 'GET',
+      path: /^\/health\/flow$/,
+      access: 'anyone',
+      async run(_request, response) {
+        const health = await flow.read()
+        answerJson(response, health.status === 'stuck' ? 503 : 200, health)
+      },
+    },
+    {
+      method: 'GET',
+      path: /^\/metrics$/,
+      access: 'operator',
+      async run(_request, response) {
+        const text = await roles.metrics()
+        response.writeHead(200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
+        response.end(text)
+      },
+    },
+  ]
+}
+
+async function handle(
+  parts: ControlHttpParts,
+  routes: Route[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  request.resume()
+  const path = new URL(request.url ?? '/', 'http://localhost').pathname
+  secureHeaders(request, response)
+  for (const route of routes) {
+    const match = route.path.exec(path)
+    if (match === null) continue
+    if (request.method !== route.method && request.method !== 'HEAD')
+      throw new AppError('method_not_allowed', 405, `This path takes ${route.method}.`)
+    if (!(await isAllowed(parts.store, route.access, request))) return refuse(route.access, response)
+    return route.run(request, response, match)
+  }
+  throw new AppError('not_found', 404, 'There is nothing at this path.')
+}
+
+async function isAllowed(store: Store, access: Access, request: IncomingMessage): Promise<boolean> {
+  switch (access) {
+    case 'anyone':
+      return true
+    case 'session':
+      return store.isSession(cookieOf(request) ?? '')
+    case 'operator':
+      return isLoopback(request) || (await store.checkToken(bearerOf(request) ?? ''))
+  }
+}
+
+function refuse(access: Access, response: ServerResponse): void {
+  if (access === 'session') return answerHtml(response, 401, renderSignedOut('You are not signed in.'))
+  throw new AppError(
+    'unauthorized',
+    401,
+    'This page answers on the machine itself, or with a token of the workspace.',
+    {
+      hint: 'Send "Authorization: Bearer TOKEN".',
+    },
+  )
+}
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** As the gateway, which alone reaches this socket, understood the client's address. */
+function isLoopback(request: IncomingMessage): boolean {
+  const address = request.headers['x-forwarded-for']
+  return typeof address === 'string' && loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}
+
+function cookieOf(request: IncomingMessage): string | undefined {
+  for (const pair of (request.headers.cookie ?? '').split(';')) {
+    const [name, value] = pair.trim().split('=')
+    if (name === SESSION_COOKIE) return value
+  }
+  return undefined
+}
+
+function bearerOf(request: IncomingMessage): string | undefined {
+  return /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
+}
+
+function secureHeaders(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader(
+    'Content-Security-Policy',
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+  )
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  response.setHeader('Referrer-Policy', 'no-referrer')
+  response.setHeader('Cache-Control', 'no-store')
+  if (request.headers['x-forwarded-proto'] === 'https')
+    response.setHeader('Strict-Transport-Security', 'max-age=31536000')
+}
+
+function answerHtml(response: ServerResponse, status: number, html: string): void {
+  response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' })
+  response.end(html)
+}
+
+function answerJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'Content-Type': 'application/json' })
+  response.end(JSON.stringify(value))
+}
+
+function answerError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) return void response.destroy()
+  if (error instanceof AppError) {
+    answerJson(response, error.status, {
+      success: false,
+      code: error.code,
+      message: error.message,
+      error: error.message,
+      hint: error.hint,
+    })
+  } else
+    answerJson(response, 500, {
+      success: false,
+      code: 'internal',
+      message: 'This request failed.',
+      error: messageOf(error),
+    })
+}

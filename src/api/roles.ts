@@ -1,0 +1,63 @@
+/** What the control process asks the others for. `main/` answers it over their sockets, or in process when no server runs. */
+import type { ConnectionStatus, TraceEntry } from '../delivery/index.ts'
+import type { PipelineStatus, CountDifference, TracedFrame } from '../pipeline/index.ts'
+
+export interface Roles {
+  /** Messages accepted per source number, ever. Exact also while the gateway is away. */
+  receivedTotals(): Promise<Record<number, number>>
+  pipelineStatus(): Promise<PipelineStatus>
+  pipelineTrace(workspace: number, messageId: string): Promise<TracedFrame[]>
+  /** What the journal contradicts of the pipeline's counts. */
+  pipelineRecount(): Promise<CountDifference[]>
+  deliveryStatus(): Promise<ConnectionStatus[]>
+  deliveryTrace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
+  /** What the journal contradicts of the delivery's counts: sentences. */
+  deliveryRecount(): Promise<string[]>
+  loaderStatus(): Promise<LoaderConnectionStatus[]>
+  loaderTrace(source: number, partition: number, offset: number): Promise<LoadTrace[]>
+  /** Resolves when all of `events` that was durable at the call is committed in the warehouse. */
+  loaderSync(warehouse: string): Promise<SyncSummary>
+  loaderQuery(sql: string, warehouse: string | undefined): AsyncIterable<QueryItem>
+  /** Prometheus text of every process that answers. */
+  metrics(): Promise<string>
+  /** Which processes answer. */
+  alive(): Promise<Record<string, boolean>>
+}
+
+/** Terms of the accounting of one connection (design §3). */
+export interface ConnectionCounts {
+  received: number
+  rejected: Record<string, number>
+  duplicate: number
+  dropped: Record<string, number>
+  delivered: number
+  discarded: Record<string, number>
+  waiting: number
+  deadLetters: number
+  oldestWaitingSeconds: number
+}
+
+export interface LoaderConnectionStatus extends ConnectionCounts {
+  /** Number of the warehouse and of the source. */
+  warehouse: number
+  source: number
+  lastError?: string
+  lastSyncAt?: string
+}
+
+export interface LoadTrace {
+  warehouse: number
+  state: 'loaded' | 'waiting' | 'dropped'
+  code?: string
+  loadId?: string
+  committedAt?: string
+}
+
+export interface SyncSummary {
+  rows: Record<string, number>
+  messages: number
+  durationMs: number
+}
+
+/** First the columns, then rows. */
+export type QueryItem = { columns: string[] } | { rows: unknown[][] }

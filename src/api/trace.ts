@@ -1,0 +1,108 @@
+/** What happened to a message: every stage with its time, decision and code, from every process that knows of it. */
+import type { Snapshot } from '../store/index.ts'
+import type { TracedFrame } from '../pipeline/index.ts'
+import type { TraceEntry } from '../delivery/index.ts'
+import type { Roles } from './roles.ts'
+
+export interface Trace {
+  messageId: string
+  /** One for each time that the id came in, oldest first: accepted, duplicates, rejections. */
+  copies: TracedCopy[]
+}
+
+export interface TracedCopy {
+  source: string
+  receivedAt: string
+  decision: 'processed' | 'duplicate' | 'rejected' | 'dropped'
+  code?: string
+  type?: string
+  event?: string
+  /** Where it stands in the journal. */
+  place: { partition: number; offset: number }
+  request: { partition: number; offset: number; index: number }
+  destinations: TracedDestination[]
+  warehouses: TracedWarehouse[]
+}
+
+export interface TracedDestination {
+  destination: string
+  state: string
+  code?: string
+  /** Every decision and request, oldest first. */
+  attempts: TracedAttempt[]
+}
+
+export type TracedAttempt = Omit<TraceEntry, 'connection' | 'atMs' | 'nextTryAtMs'> & { at: string; nextTryAt?: string }
+
+export interface TracedWarehouse {
+  warehouse: string
+  state: string
+  code?: string
+  loadId?: string
+  committedAt?: string
+}
+
+/** Undefined when nobody has seen the id within the time for which it is kept. */
+export async function readTrace(snapshot: Snapshot, roles: Roles, messageId: string): Promise<Trace | undefined> {
+  const copies: TracedCopy[] = []
+  for (const workspace of snapshot.workspaces) {
+    for (const frame of await roles.pipelineTrace(workspace.number, messageId))
+      copies.push(await traceCopy(snapshot, roles, frame))
+  }
+  return copies.length === 0 ? undefined : { messageId, copies }
+}
+
+async function traceCopy(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedCopy> {
+  const copy: TracedCopy = {
+    source: snapshot.sources.find((source) => source.number === frame.source)?.slug ?? `source ${frame.source}`,
+    receivedAt: iso(frame.receivedAtMs),
+    decision: frame.result === 'accepted' ? 'processed' : frame.result,
+    place: { partition: frame.partition, offset: frame.offset },
+    request: frame.input,
+    destinations: [],
+    warehouses: [],
+  }
+  const type = frame.message?.type ?? frame.decision?.type
+  if (type !== undefined) copy.type = type
+  if (frame.message?.event !== undefined) copy.event = frame.message.event
+  if (frame.decision !== undefined) copy.code = frame.decision.code
+  if (frame.result !== 'accepted') return copy
+  copy.destinations = await traceDestinations(snapshot, roles, frame)
+  copy.warehouses = await traceWarehouses(snapshot, roles, frame)
+  return copy
+}
+
+async function traceDestinations(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedDestination[]> {
+  const entries = await roles.deliveryTrace(frame.source, frame.partition, frame.offset)
+  const byConnection = new Map<number, TraceEntry[]>()
+  for (const { number, source } of snapshot.destinations) if (source === frame.source) byConnection.set(number, [])
+  for (const entry of entries)
+    byConnection.set(entry.connection, [...(byConnection.get(entry.connection) ?? []), entry])
+  return [...byConnection].flatMap(([connection, list]) => {
+    const destination = snapshot.destinations.find((each) => each.number === connection)
+    // A connection that began after this message owes it nothing.
+    if (destination !== undefined && frame.offset < (destination.start[frame.partition] ?? 0)) return []
+    return [tracedDestination(destination?.slug ?? `deleted connection ${connection}`, list)]
+  })
+}
+
+function tracedDestination(slug: string, entries: TraceEntry[]): TracedDestination {
+  const last = entries.at(-1)
+  const attempts = entries.map(({ connection: _, atMs, nextTryAtMs, ...rest }) => ({
+    at: iso(atMs),
+    ...rest,
+    ...(nextTryAtMs === undefined ? {} : { nextTryAt: iso(nextTryAtMs) }),
+  }))
+  const state = last === undefined || last.state === 'retry' ? 'waiting' : last.state
+  return { destination: slug, state, ...(last?.code === undefined ? {} : { code: last.code }), attempts }
+}
+
+async function traceWarehouses(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedWarehouse[]> {
+  const traced = await roles.loaderTrace(frame.source, frame.partition, frame.offset)
+  return traced.map(({ warehouse, ...rest }) => ({
+    warehouse: snapshot.warehouses.find((each) => each.number === warehouse)?.slug ?? `warehouse ${warehouse}`,
+    ...rest,
+  }))
+}
+
+const iso = (ms: number) => new Date(ms).toISOString()

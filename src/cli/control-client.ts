@@ -1,0 +1,65 @@
+/** Talks to the running server over its socket; with none running, opens the data directory under its lock and asks in process. */
+import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
+import { AppError } from '../base/errors.ts'
+import { holderOf, lockDataDirectory } from '../base/data-lock.ts'
+import { openOffline, pathsOf, readStartOptions } from '../main/index.ts'
+
+export interface ControlClient {
+  call(method: string, params?: unknown): Promise<unknown>
+  stream(method: string, params?: unknown): AsyncIterable<unknown>
+  readonly isOffline: boolean
+  close(): Promise<void>
+}
+
+/** `needsServer`: what the command is called when it makes no sense without a running server. */
+export async function openControlClient(environment: NodeJS.ProcessEnv, needsServer?: string): Promise<ControlClient> {
+  const { dataDirectory } = readStartOptions(environment)
+  const socketPath = pathsOf(dataDirectory).socketOf('control')
+  if ((await holderOf(dataDirectory)) !== undefined) {
+    return {
+      isOffline: false,
+      call: (method, params) => callLocal(socketPath, method, params),
+      stream: (method, params) => streamLocal(socketPath, method, params),
+      close: async () => {},
+    }
+  }
+  if (needsServer !== undefined) {
+    throw new AppError(
+      'server_not_running',
+      409,
+      `"tributary ${needsServer}" needs a running server, and none runs on ${dataDirectory}.`,
+      {
+        hint: 'Start it with "npm start", or set TRIBUTARY_DATA to the directory of the one that runs.',
+      },
+    )
+  }
+  return openInProcess(environment, dataDirectory)
+}
+
+async function openInProcess(environment: NodeJS.ProcessEnv, dataDirectory: string): Promise<ControlClient> {
+  const lock = await lockDataDirectory(dataDirectory, 'a tributary command')
+  try {
+    const offline = await openOffline(environment)
+    return {
+      isOffline: true,
+      call: async (method, params) => handlerOf(offline.handlers, method)(params),
+      async *stream(method, params) {
+        const answered = handlerOf(offline.handlers, method)(params)
+        if (Symbol.asyncIterator in answered) yield* answered
+      },
+      async close() {
+        await offline.close()
+        await lock.release()
+      },
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+function handlerOf(handlers: LocalHandlers, method: string) {
+  const handler = handlers[method]
+  if (handler === undefined) throw new AppError('unknown_method', 404, `There is no method "${method}".`)
+  return handler
+}

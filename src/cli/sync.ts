@@ -1,0 +1,39 @@
+import type { SyncSummary } from '../api/index.ts'
+import { readArguments, type Command } from './command.ts'
+import { openControlClient } from './control-client.ts'
+import { formatTable } from './table.ts'
+
+export const command: Command = {
+  summary: 'Load a warehouse now.',
+  help: `
+Usage: tributary sync WAREHOUSE [--json]
+
+Returns when everything that was accepted before the call is committed in the warehouse; exit code 1 when that fails.
+
+Example:
+  tributary sync local
+`,
+  async run({ arguments: args, environment, print }) {
+    const { values, positionals } = readArguments(
+      args,
+      { json: { type: 'boolean' } },
+      { min: 1, max: 1, names: 'one WAREHOUSE' },
+    )
+    const client = await openControlClient(environment, 'sync')
+    try {
+      // The answer of our own control process, of the same version.
+      const summary = (await client.call('sync', { warehouse: positionals[0] })) as SyncSummary
+      if (values.json) await print(JSON.stringify(summary))
+      else {
+        if (Object.keys(summary.rows).length > 0)
+          await print(formatTable(['table', 'new rows'], Object.entries(summary.rows)))
+        await print(
+          `${positionals[0]}: ${summary.messages.toLocaleString('en')} messages loaded in ${(summary.durationMs / 1000).toFixed(1)} s`,
+        )
+      }
+      return 0
+    } finally {
+      await client.close()
+    }
+  },
+}
