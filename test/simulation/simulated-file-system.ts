@@ -44,7 +44,8 @@ export interface SimulatedDisk {
   fault: ((call: Call) => 'EIO' | 'ENOSPC' | undefined) | undefined
   /** Room that is left; files that grow take of it, and a write that needs more fails with ENOSPC. */
   freeBytes: number
-  readonly callCount: number
+  /** The call that took effect last. */
+  readonly lastCall: Call | undefined
   /** Ends one process, in the middle of whatever it is doing. */
   kill(process: Pick<Process, 'isAlive' | 'schedule' | 'kill'>): void
   /** Ends all processes and leaves what a power cut leaves. */
@@ -98,7 +99,7 @@ type NameChange =
 class Disk implements SimulatedDisk {
   fault: SimulatedDisk['fault'] = undefined
   freeBytes = 1e12
-  callCount = 0
+  lastCall: Call | undefined
   readonly #random: Random
   readonly #owners = new Set<Owner>()
   readonly #inFlight = new Set<Operation>()
@@ -183,7 +184,8 @@ class Disk implements SimulatedDisk {
     if (!owner.isAlive) return Promise.reject(new Error('this process has been killed'))
     return new Promise((resolve, reject) => {
       const checked = () => {
-        const code = this.fault?.({ kind, path, number: ++this.callCount })
+        this.lastCall = { kind, path, number: (this.lastCall?.number ?? 0) + 1 }
+        const code = this.fault?.(this.lastCall)
         if (code === undefined) return effect()
         half?.()
         throw systemError(code, path)

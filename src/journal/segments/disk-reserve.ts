@@ -66,7 +66,7 @@ export async function watchDiskReserve(options: {
       freeBytes -= bytes
     },
     noteFull() {
-      freeBytes = 0
+      freeBytes = -Infinity
       lookLater()
     },
     close() {

@@ -115,7 +115,7 @@ async function scanTail(handle: FileHandle, start: Place, markEnd: number, tag: 
     headers.push(header)
     durableEnd = Math.max(durableEnd, header.durableBefore)
     lastTimeMs = Math.max(lastTimeMs, header.timeMs)
-    if (header.offset <= durableEnd) unsureFrom = header.position
+    if (header.offset <= durableEnd && durableEnd > start.offset) unsureFrom = header.position
   }
 
   for (;;) {

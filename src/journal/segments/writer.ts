@@ -225,13 +225,13 @@ export class SegmentWriter implements PartitionWriter {
     })
   }
 
+  /** The head becomes durable with the first group: until then the segment counts for nothing. */
   async #roll(baseOffset: number, head: Uint8Array): Promise<void> {
     const { fileSystem, partitionPath } = this.#parts
     const handle = await fileSystem.open(segmentPath(partitionPath, baseOffset), 'create')
     try {
       await handle.truncate(0)
       await handle.write([head], 0)
-      await handle.sync()
       await fileSystem.syncDirectory(partitionPath)
     } catch (error) {
       await handle.close()
