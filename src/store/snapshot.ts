@@ -55,6 +55,8 @@ export interface DestinationSnapshot {
   type: string
   isEnabled: boolean
   settings: SealedJson
+  /** What an OAuth connector signs in with: `accessToken`, `refreshToken`. */
+  auth?: SealedJson
   /** Absent: the destination's presets. */
   mappings?: MappingSnapshot[]
   filters: FilterSnapshot[]
@@ -69,8 +71,8 @@ export interface MappingSnapshot {
   action: string
   /** FQL. */
   trigger: string
-  /** Mapping directives per field of the action. */
-  fields: Record<string, unknown>
+  /** Mapping directives per field of the action; strings that came from the environment are sealed. */
+  fields: SealedJson
   isEnabled: boolean
 }
 

@@ -1,0 +1,112 @@
+/** From control records to what the data plane works from. Sealed strings stay sealed. */
+import type { DestinationRecord, Records, SourceRecord, WarehouseRecord } from './records.ts'
+import { fromJson } from './records.ts'
+import {
+  defaultDeployment,
+  type DeploymentSettings,
+  type DestinationSnapshot,
+  type FilterAction,
+  type Snapshot,
+  type SourceSnapshot,
+  type WarehouseSnapshot,
+} from './snapshot.ts'
+import type { ConfigSections } from './config-file/config.ts'
+import { isClientSideType } from './source-types.ts'
+
+/** The snapshot without what publishing adds. */
+export type SnapshotContent = Omit<Snapshot, 'number' | 'publishedAtMs'>
+
+export function buildSnapshot(records: Records): SnapshotContent {
+  return {
+    workspaces: records.workspaces.map(({ number, id, slug, name, events_per_second: limit }) => ({
+      number,
+      id,
+      slug,
+      name,
+      ...(limit === null ? {} : { eventsPerSecond: limit }),
+    })),
+    sources: records.sources.map(sourceSnapshot),
+    destinations: records.destinations.map(destinationSnapshot),
+    warehouses: records.warehouses.map(warehouseSnapshot),
+    settings: deploymentSettings(records.sections),
+  }
+}
+
+function sourceSnapshot(row: SourceRecord): SourceSnapshot {
+  return {
+    number: row.number,
+    id: row.id,
+    workspace: row.workspace,
+    slug: row.slug,
+    name: row.name,
+    type: row.type,
+    isEnabled: row.is_enabled === 1,
+    isClientSide: isClientSideType(row.type),
+    writeKeys: row.writeKeys,
+    ip: row.ip,
+    ...(row.events_per_second === null ? {} : { eventsPerSecond: row.events_per_second }),
+  }
+}
+
+function destinationSnapshot(row: DestinationRecord): DestinationSnapshot {
+  const mappings = row.mappings.map(({ id, name, action, trigger, fields, is_enabled }) => ({
+    id,
+    name,
+    action,
+    trigger,
+    fields: fromJson<Record<string, unknown>>(fields),
+    isEnabled: is_enabled === 1,
+  }))
+  return {
+    number: row.number,
+    id: row.id,
+    workspace: row.workspace,
+    source: row.source,
+    slug: row.slug,
+    name: row.name,
+    type: row.type,
+    isEnabled: row.is_enabled === 1,
+    settings: fromJson(row.settings),
+    ...(row.auth === null ? {} : { auth: fromJson<Record<string, unknown>>(row.auth) }),
+    ...(row.uses_presets === 1 ? {} : { mappings }),
+    filters: row.filters.map(({ title, condition, actions, is_enabled }) => ({
+      title,
+      if: condition,
+      actions: fromJson<FilterAction[]>(actions),
+      isEnabled: is_enabled === 1,
+    })),
+    delivery: fromJson(row.delivery),
+    start: fromJson(row.start),
+  }
+}
+
+function warehouseSnapshot(row: WarehouseRecord): WarehouseSnapshot {
+  return {
+    number: row.number,
+    id: row.id,
+    workspace: row.workspace,
+    slug: row.slug,
+    name: row.name,
+    type: row.type,
+    isEnabled: row.is_enabled === 1,
+    sources: row.sources,
+    settings: fromJson(row.settings),
+    schedule: row.schedule,
+    selectiveSync: fromJson(row.selective_sync),
+  }
+}
+
+/** The settings that were given, over the defaults. */
+function deploymentSettings({ limits: { eventsPerSecond: _, ...limits } = {}, ...sections }: ConfigSections): DeploymentSettings {
+  const { egress, ingest, dedupe, delivery, journal, archive, retention } = defaultDeployment
+  return {
+    egress: { ...egress, ...sections.egress },
+    limits: { ...defaultDeployment.limits, ...limits },
+    ingest: { ...ingest, ...sections.ingest },
+    dedupe: { ...dedupe, ...sections.dedupe },
+    delivery: { ...delivery, ...sections.delivery },
+    journal: { ...journal, ...sections.journal },
+    archive: { isEnabled: sections.archive?.enabled ?? archive.isEnabled },
+    retention: { ...retention, ...sections.retention },
+  }
+}
