@@ -5,11 +5,13 @@ import { createServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { fakeVendor, type FakeVendor } from '../../test/support/fake-vendor.ts'
 import { systemClock } from '../base/clock.ts'
 import { silentLogger } from '../base/logger.ts'
 import { ResponseError, type SendResponse } from '../kit/index.ts'
 import { createEgress, type Egress, type EgressParts } from './egress.ts'
+import { SendFailed } from './errors.ts'
 import { forbiddenAddresses, forbiddenForms, forbiddenNames } from './testing/forbidden-urls.ts'
 import { rawServer, testClock, type RawServer } from './testing/raw-server.ts'
 import { selfSigned } from './testing/self-signed.ts'
@@ -347,6 +349,54 @@ test('failures carry the code of the system', async (t) => {
   await assert.rejects(post(open(t, { lookup: async () => [] }), 'http://empty.example/'), { code: 'ENOTFOUND' })
 })
 
+test('whatever bytes come back, a request ends as an answer, a failure with a code, or a time-out', async (t) => {
+  let bytes = Buffer.alloc(0)
+  const raw = await rawOf(t, (socket) => socket.end(bytes))
+  const egress = open(t)
+  const line = fc.constantFrom(
+    ...['HTTP/1.1 200 OK', 'HTTP/1.1 307 X', 'HTTP/1.0 500', 'HTTP/1.1 100 Continue', 'HTTP/1.1 99', 'HTTP/9.9 200 OK'],
+    ...[
+      'Content-Length: 3',
+      'Content-Length: -1',
+      'Transfer-Encoding: chunked',
+      'Location: /',
+      'Location: \\',
+      '3',
+      'abc',
+    ],
+    ...[
+      'Connection: close',
+      'Content-Encoding: br',
+      'Trailer: x',
+      '__proto__: x',
+      'a:',
+      ': b',
+      '\0',
+      '0',
+      '',
+      'fffffffffffff',
+    ],
+  )
+  const answer = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)),
+    fc.array(line, { maxLength: 12 }).map((lines) => Buffer.from(lines.join('\r\n'))),
+  )
+  await fc.assert(
+    fc.asyncProperty(answer, async (given) => {
+      bytes = given
+      try {
+        assert.ok((await post(egress, raw.url)).status >= 200)
+      } catch (error) {
+        assert.ok(
+          error instanceof ResponseError || (error instanceof SendFailed && error.code === 'ECONNRESET'),
+          String(error),
+        )
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
 // --- time ---
 
 test('a server that never answers is given up after the time-out and not before', async (t) => {
@@ -533,6 +583,24 @@ test('a certificate that is self-signed, expired or for another host is refused 
   await assert.rejects(post(open(t, { ca: expired.cert }), expiredUrl), { code: 'CERT_HAS_EXPIRED' })
   assert.equal(requests, 0)
   assert.equal((await post(trusting, `https://localhost:${port}/`)).body, 'ok')
+})
+
+test('closing does not wait for a connection that nobody waits for any more, also under old rules', async (t) => {
+  const clock = testClock()
+  let settings = { allow: ['127.0.0.1/32'] }
+  const egress = open(t, {
+    clock,
+    policy: () => settings,
+    lookup: () => new Promise(() => {}),
+    limits: { poolsMax: 1 },
+  })
+  const sending = ['a', 'b'].map((lane) => post(egress, 'http://slow.example/', { lane }))
+  settings = { allow: [] }
+  sending.push(post(egress, 'http://slow.example/'))
+  clock.advance(6000)
+  for (const each of await Promise.allSettled(sending)) assert.equal(each.status, 'rejected')
+  await egress.close()
+  assert.equal(egress.stats().inFlight, 0)
 })
 
 test('closing waits for what is in flight and takes nothing new', async (t) => {
