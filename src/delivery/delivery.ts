@@ -21,7 +21,7 @@ import { compilePlan } from './plan.ts'
 import { recount } from './recount.ts'
 import { recover, stateToJson } from './recover.ts'
 import { statusOf, type ConnectionStatus } from './status.ts'
-import { traceMessage, type DeliveryTrace } from './trace.ts'
+import { traceMessage, type TraceEntry } from './trace.ts'
 
 export interface DeliveryOptions {
   journal: Journal
@@ -31,6 +31,7 @@ export interface DeliveryOptions {
   random: () => number
   log: Logger
   metrics?: Registry
+  /** Whoever opened it closes it, after `stop`. */
   store: OutcomeStore
   /** The partition of `outcomes` that this process alone writes. */
   partition: number
@@ -51,8 +52,8 @@ export interface Delivery {
   stop(): Promise<void>
   /** The accounting of every connection there is or was. */
   status(): Promise<ConnectionStatus[]>
-  /** Every decision and attempt for one message of `events`, for each connection of its source. */
-  trace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
+  /** Every decision and attempt for one message of `events` at the connections of its source, oldest first. */
+  trace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
   /** What the journal contradicts of the accounting, as sentences; reads all of `events` and `outcomes` that is kept. */
   recount(): Promise<string[]>
   /** Everything below is no longer needed by any connection, save the retry stores, which read single messages. */
@@ -228,7 +229,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   async function findPartitions(): Promise<void> {
     for (const partition of await journal.partitions('events')) {
       if (streams.has(partition)) continue
-      const stream = new Stream(partition, await startOf(partition), (member) => startCatchUp(member))
+      const stream = new Stream(partition, await startOf(partition), startCatchUpSoon)
       streams.set(partition, stream)
       for (const destination of snapshots.current.destinations) {
         const connection = connections.get(destination.number)
@@ -260,6 +261,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       counting,
       countUp(member, catchUpParts(connection)).then(() => startCatchUp(member)),
     )
+  }
+
+  /** Not at once: the dispatcher has not passed the frame yet for which there was no room, and nobody may think it had. */
+  function startCatchUpSoon(member: Member): void {
+    queueMicrotask(() => startCatchUp(member))
   }
 
   function startCatchUp(member: Member): void {
@@ -359,7 +365,6 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     await Promise.race([Promise.all([closed, ...counting, ...catchingUp]), sleep(clock, STOP_MS)])
     await outcomes.close()
     checkpoint()
-    store.close()
     log.info({}, 'delivery stopped')
   }
 
@@ -372,9 +377,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     stop,
     status,
     async trace(source, partition, offset) {
-      syncPositions()
       const ledgers = [...allLedgers()].filter((ledger) => ledger.source === source)
-      return await traceMessage({ journal, store, outcomesPartition: options.partition, ledgers }, partition, offset)
+      const connections = new Set(ledgers.map(({ connection }) => connection))
+      return await traceMessage(
+        { journal, store, outcomesPartition: options.partition, connections },
+        partition,
+        offset,
+      )
     },
     async recount() {
       await caughtUpOnce

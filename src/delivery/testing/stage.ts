@@ -20,7 +20,7 @@ import {
   type Snapshot,
 } from '../../store/index.ts'
 import { createDelivery, type Delivery } from '../delivery.ts'
-import { openOutcomeStore } from '../outcome-store.ts'
+import { openOutcomeStore, type OutcomeStore } from '../outcome-store.ts'
 import { addsUp, type ConnectionStatus } from '../status.ts'
 
 export const SOURCE = 1
@@ -35,7 +35,7 @@ export interface Stage {
   /** Appends messages of the source to `events`; returns their ids. */
   emit(count: number, make?: (index: number) => Partial<Emitted>): Promise<string[]>
   configure(destinations: Destination[]): void
-  start(): Promise<void>
+  start(how?: { sends: boolean }): Promise<void>
   stop(): Promise<void>
   /** Leaves everything as it is, and nothing more comes of it. `then` starts again on the same files. */
   crash(): void
@@ -75,8 +75,9 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
   let isJournalStale = false
   let total = 0
   let serial = 0
-  let freeze: { how: 'before' | 'after' | undefined } = { how: undefined }
+  let freeze: Freeze = { how: undefined, isDead: false }
   let delivery: Delivery | undefined
+  let store: OutcomeStore | undefined
 
   async function openOne(): Promise<Journal> {
     const opened = await openJournal({
@@ -89,33 +90,35 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
     return opened
   }
 
-  async function start(): Promise<void> {
+  async function start({ sends } = { sends: true }): Promise<void> {
     if (isJournalStale) {
       journal = await openOne()
       events = await openEvents(journal)
     }
     isJournalStale = false
-    freeze = { how: undefined }
+    const mine: Freeze = { how: undefined, isDead: false }
+    freeze = mine
+    store = openOutcomeStore(join(directory, 'delivery.db'))
     const made = createDelivery({
-      journal: freezable(journal, freeze),
+      journal: freezable(journal, mine),
       snapshots,
       clock: systemClock,
       random: Math.random,
       log: silentLogger,
-      store: openOutcomeStore(join(directory, 'delivery.db')),
+      store,
       partition: 0,
       definitionOf: async (type) => options.definitionOf?.(type) ?? webhook,
       makeSendRequest:
         ({ connection, timeoutMs }) =>
         (url, request) =>
-          egress.send(url, { ...request, timeoutMs, lane: connection }),
+          mine.isDead ? never : egress.send(url, { ...request, timeoutMs, lane: connection }),
       openSettings: (sealed) => sealed,
       onFailed(error) {
         throw error
       },
     })
     delivery = made
-    await made.start()
+    await (sends ? made.start() : made.open())
   }
 
   const running = () => {
@@ -151,11 +154,13 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
     start,
     async stop() {
       await running().stop()
+      store?.close()
       delivery = undefined
       isJournalStale = true
     },
     crash() {
       freeze.how ??= 'before'
+      freeze.isDead = true
       delivery = undefined
       isJournalStale = true
       // The dead process hears of no change any more.
@@ -203,9 +208,16 @@ function frameOf(kind: number, flags: number, source: number, sourceTotal: numbe
   return { kind, flags, source, timeMs: Date.now(), sourceTotal, ...place, body: [body] }
 }
 
+const never = new Promise<never>(() => {})
+
+/** How a killed process is left: what becomes of appends to `outcomes`, and that it sends nothing more. */
+interface Freeze {
+  how: 'before' | 'after' | undefined
+  isDead: boolean
+}
+
 /** A journal whose writer of `outcomes` can be stopped in the middle, as a kill would. */
-function freezable(journal: Journal, freeze: { how: 'before' | 'after' | undefined }): Journal {
-  const never = new Promise<never>(() => {})
+function freezable(journal: Journal, freeze: Freeze): Journal {
   return {
     ...journal,
     async openWriter(topic, partition, options) {
