@@ -136,7 +136,7 @@ test('frames out are messages in, exactly once, whatever is killed when', async 
         await bed.end()
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 60, endOnFailure: true },
   )
 })
 

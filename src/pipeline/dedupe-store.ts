@@ -93,17 +93,14 @@ class DedupeStore implements DedupeIndex {
   }
 
   async check(keys: readonly MessageKey[]): Promise<(Place | undefined)[]> {
-    const found: (Place | undefined)[] = new Array(keys.length)
+    // What is in memory is newer than anything on disk.
+    const found = keys.map((key) => this.#waitingPlaces.get(key) ?? this.#writingPlaces.get(key))
     const unknown: MessageKey[] = []
     const at: number[] = []
     keys.forEach((key, i) => {
-      // Newer than anything on disk, so nothing there could be newer.
-      const place = this.#waitingPlaces.get(key) ?? this.#writingPlaces.get(key)
-      if (place !== undefined) found[i] = place
-      else {
-        unknown.push(key)
-        at.push(i)
-      }
+      if (found[i] !== undefined) return
+      unknown.push(key)
+      at.push(i)
     })
     if (unknown.length === 0) return found
     const answers = await Promise.all(this.#stores.map(({ db }) => db.getMany(unknown)))
