@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createSecretBox, loadSecretKey } from './secret-box.ts'
+import { createSecretBox, loadSecretKey } from './secrets.ts'
 
 const box = createSecretBox('a key')
 
