@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   log: Logger
   /** Prints a line for people and scripts (stdout). */
   print: (line: string) => void
+  /** Prints why it cannot start (stderr). */
+  complain: (line: string) => void
 }
 
 // The whole stop must fit in 10 seconds (design.md §3): a child that has not ended by then is killed; what it had not
@@ -105,7 +107,7 @@ class Supervisor {
 
   #onMessage(child: Child, message: ChildMessage): void {
     if (message.type === 'refused') {
-      this.#options.print(message.message)
+      this.#options.complain(message.message)
       void this.#stop(message.exitCode)
       return
     }

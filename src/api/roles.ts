@@ -1,5 +1,5 @@
 /** What the control process asks the others for. `main/` answers it over their sockets, or in process when no server runs. */
-import type { ConnectionStatus, TraceEntry } from '../delivery/index.ts'
+import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
 import type { PipelineStatus, CountDifference, TracedFrame } from '../pipeline/index.ts'
 
 export interface Roles {
@@ -10,7 +10,7 @@ export interface Roles {
   /** What the journal contradicts of the pipeline's counts. */
   pipelineRecount(): Promise<CountDifference[]>
   deliveryStatus(): Promise<ConnectionStatus[]>
-  deliveryTrace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
+  deliveryTrace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
   /** What the journal contradicts of the delivery's counts: sentences. */
   deliveryRecount(): Promise<string[]>
   loaderStatus(): Promise<LoaderConnectionStatus[]>

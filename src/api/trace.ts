@@ -1,7 +1,7 @@
 /** What happened to a message: every stage with its time, decision and code, from every process that knows of it. */
 import type { Snapshot } from '../store/index.ts'
 import type { TracedFrame } from '../pipeline/index.ts'
-import type { TraceEntry } from '../delivery/index.ts'
+import type { DeliveryAttempt } from '../delivery/index.ts'
 import type { Roles } from './roles.ts'
 
 export interface Trace {
@@ -32,7 +32,7 @@ export interface TracedDestination {
   attempts: TracedAttempt[]
 }
 
-export type TracedAttempt = Omit<TraceEntry, 'connection' | 'atMs' | 'nextTryAtMs'> & { at: string; nextTryAt?: string }
+export type TracedAttempt = Omit<DeliveryAttempt, 'atMs' | 'nextTryAtMs'> & { at: string; nextTryAt?: string }
 
 export interface TracedWarehouse {
   warehouse: string
@@ -73,28 +73,18 @@ async function traceCopy(snapshot: Snapshot, roles: Roles, frame: TracedFrame): 
 }
 
 async function traceDestinations(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedDestination[]> {
-  const entries = await roles.deliveryTrace(frame.source, frame.partition, frame.offset)
-  const byConnection = new Map<number, TraceEntry[]>()
-  for (const { number, source } of snapshot.destinations) if (source === frame.source) byConnection.set(number, [])
-  for (const entry of entries)
-    byConnection.set(entry.connection, [...(byConnection.get(entry.connection) ?? []), entry])
-  return [...byConnection].flatMap(([connection, list]) => {
-    const destination = snapshot.destinations.find((each) => each.number === connection)
-    // A connection that began after this message owes it nothing.
-    if (destination !== undefined && frame.offset < (destination.start[frame.partition] ?? 0)) return []
-    return [tracedDestination(destination?.slug ?? `deleted connection ${connection}`, list)]
-  })
-}
-
-function tracedDestination(slug: string, entries: TraceEntry[]): TracedDestination {
-  const last = entries.at(-1)
-  const attempts = entries.map(({ connection: _, atMs, nextTryAtMs, ...rest }) => ({
-    at: iso(atMs),
-    ...rest,
-    ...(nextTryAtMs === undefined ? {} : { nextTryAt: iso(nextTryAtMs) }),
+  const traced = await roles.deliveryTrace(frame.source, frame.partition, frame.offset)
+  return traced.map(({ connection, state, code, attempts }) => ({
+    destination:
+      snapshot.destinations.find((each) => each.number === connection)?.slug ?? `deleted connection ${connection}`,
+    state,
+    ...(code === undefined ? {} : { code }),
+    attempts: attempts.map(({ atMs, nextTryAtMs, ...rest }) => ({
+      at: iso(atMs),
+      ...rest,
+      ...(nextTryAtMs === undefined ? {} : { nextTryAt: iso(nextTryAtMs) }),
+    })),
   }))
-  const state = last === undefined || last.state === 'retry' ? 'waiting' : last.state
-  return { destination: slug, state, ...(last?.code === undefined ? {} : { code: last.code }), attempts }
 }
 
 async function traceWarehouses(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedWarehouse[]> {

@@ -27,7 +27,7 @@ Environment:
 
 Exit codes: 0 stopped as told; 1 failed; 2 bad config or option; 3 another server runs on the data directory.
 `,
-  async run({ arguments: args, environment, print }) {
+  async run({ arguments: args, environment, print, complain }) {
     readArguments(args, {}, { min: 0, max: 0, names: 'no words' })
     const options = readStartOptions(environment)
     const configPath = configPathOf(environment)
@@ -42,6 +42,7 @@ Exit codes: 0 stopped as told; 1 failed; 2 bad config or option; 3 another serve
       },
       log: createLogger('supervisor'),
       print: (line) => void print(line),
+      complain,
     })
     await lock.release()
     return exitCode

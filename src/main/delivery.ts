@@ -61,6 +61,7 @@ export function deliveryHandlers(delivery: Delivery): LocalHandlers {
       const { source, partition, offset } = params as { source: number; partition: number; offset: number }
       return delivery.trace(source, partition, offset)
     },
+    recount: () => delivery.recount(),
     lowWatermark: async (params) => delivery.lowWatermark((params as { partition: number }).partition),
   }
 }

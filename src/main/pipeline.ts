@@ -6,7 +6,6 @@ import {
   openIdFiles,
   receivedTotals,
   recount,
-  waitingMessages,
   type Pipeline,
 } from '../pipeline/index.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
@@ -49,12 +48,8 @@ export async function openPipeline(context: ProcessContext, onFailure: (error: E
 
 export function pipelineHandlers(pipeline: Pipeline, journal: Journal): LocalHandlers {
   return {
-    async status() {
-      const status = pipeline.status()
-      // Totals are read after the counts: what came in between shows as waiting, and the sums hold.
-      const received = await receivedTotals(journal)
-      return { ...status, received, waiting: waitingMessages(received, status) }
-    },
+    status: async () => pipeline.status(),
+    receivedTotals: () => receivedTotals(journal),
     trace: (params) => {
       const { workspace, messageId } = params as { workspace: number; messageId: string }
       return pipeline.trace(workspace, messageId)

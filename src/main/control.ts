@@ -1,0 +1,189 @@
+/** The control process: the control database, the configuration snapshot, the command line's socket, the status page, the archive. */
+import { mkdir, readFile } from 'node:fs/promises'
+import { createArchiveRunner, type ArchiveRunner } from '../archive/index.ts'
+import { createControlHandlers, readDiskUsage, serveControlHttp, type Roles } from '../api/index.ts'
+import { systemClock } from '../base/clock.ts'
+import { diskFileSystem } from '../base/file-system.ts'
+import { createLogger, type Logger } from '../base/logger.ts'
+import { createMetrics } from '../base/metrics.ts'
+import { loadKeyRing } from '../base/secrets.ts'
+import { openJournal, type Journal, type Topic } from '../journal/index.ts'
+import { openStore, parseConfig, type Snapshot, type Store } from '../store/index.ts'
+import type { ControlParts } from '../api/index.ts'
+import { configChecks } from './config-checks.ts'
+import { openCatalog } from './outside.ts'
+import { newId, pathsOf, type Paths } from './process-context.ts'
+import type { RunningRole } from './role.ts'
+import { rolesOver, socketLine, type Line } from './roles.ts'
+import type { StartOptions } from './start-options.ts'
+
+/** How long a trace finds the outcomes of a message. */
+const OUTCOMES_DAYS = 8
+
+export async function startControl(options: StartOptions, onFailed: (error: Error) => void): Promise<RunningRole> {
+  const paths = pathsOf(options.dataDirectory)
+  const log = createLogger('control')
+  const metrics = createMetrics('control')
+  const { store, journal } = await openControl(paths, log, onFailed)
+  const isFirstStart = await store.isEmpty()
+  const lines = await configureAtStart(store, options, paths, isFirstStart)
+  await store.publish(paths.snapshot)
+
+  const line = socketLine(paths)
+  const roles = rolesOver(line, () => metrics.metrics())
+  const handlers = createControlHandlers(controlParts({ store, roles, paths, options }))
+  const http = await serveControlHttp({
+    store,
+    roles,
+    clock: systemClock,
+    log,
+    socketPath: paths.socketOf('http'),
+    disk: () => readDiskUsage(paths.data, systemClock),
+  })
+  const archive = openArchive(paths, journal, log, line, store)
+  archive.start()
+  return {
+    handlers: { ...handlers, metrics: () => metrics.metrics() },
+    lines,
+    async stop() {
+      await archive.stop()
+      await http.close()
+      await journal.close()
+      await store.close()
+    },
+  }
+}
+
+/** Makes the data directory, the journal and the database where there are none. */
+export async function openControl(
+  paths: Paths,
+  log: Logger,
+  onFailed: (error: Error) => void,
+): Promise<{ store: Store; journal: Journal }> {
+  await mkdir(paths.run, { recursive: true, mode: 0o700 })
+  const journal = await openJournal({
+    directory: paths.journal,
+    archiveDirectory: paths.archive,
+    fileSystem: diskFileSystem,
+    clock: systemClock,
+    newId,
+    log,
+    onFailed,
+  })
+  const store = await openStore({
+    path: paths.controlDatabase,
+    clock: systemClock,
+    newId,
+    secrets: loadKeyRing({ environment: process.env, dataDirectory: paths.data, mayCreate: true }),
+    log,
+    eventsEnds: () => eventsEnds(journal),
+  })
+  return { store, journal }
+}
+
+/** Where a new connection begins. */
+async function eventsEnds(journal: Journal): Promise<Record<number, number>> {
+  const ends: Record<number, number> = {}
+  for (const partition of await journal.partitions('events'))
+    ends[partition] = await journal.durableEnd('events', partition)
+  return ends
+}
+
+/** Applies the config file, or makes the first workspace; returns what people should read. */
+async function configureAtStart(
+  store: Store,
+  options: StartOptions,
+  paths: Paths,
+  isFirstStart: boolean,
+): Promise<string[]> {
+  const configPath = process.env['TRIBUTARY_CONFIG']
+  const baseUrl = baseUrlOf(options)
+  if (configPath) {
+    const text = await readFile(configPath, 'utf8')
+    const config = await parseConfig(text, {
+      fileName: configPath,
+      environment: process.env,
+      checks: await configChecks(openCatalog()),
+    })
+    await store.applyConfig(config, { prune: false })
+  } else if (isFirstStart) {
+    await store.makeFirstWorkspace()
+  }
+  if (!isFirstStart) return []
+  const { sources } = await store.snapshot()
+  const writeKey = sources[0]?.writeKeys[0]
+  const lines = [`data directory: ${paths.data}`]
+  if (writeKey !== undefined) {
+    lines.push(`write key: ${writeKey}`)
+    lines.push(
+      `curl -u ${writeKey}: ${baseUrl}/v1/track -d '{"userId":"u-81","event":"Lesson Started","properties":{"lesson":4}}'`,
+    )
+  }
+  lines.push(`sign in: ${baseUrl}/sign-in/${await store.createSignInLink()}`)
+  return lines
+}
+
+export function baseUrlOf({ publicUrl, host, port, tls }: StartOptions): string {
+  if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
+  return `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+export function controlParts(parts: { store: Store; roles: Roles; paths: Paths; options: StartOptions }): ControlParts {
+  const { store, roles, paths, options } = parts
+  return {
+    store,
+    roles,
+    clock: systemClock,
+    dataDirectory: paths.data,
+    parseConfig: async (text, fileName, environment) =>
+      parseConfig(text, { fileName, environment, checks: await configChecks(openCatalog()) }),
+    async publish() {
+      await store.publish(paths.snapshot)
+    },
+    baseUrl: () => baseUrlOf(options),
+  }
+}
+
+function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, store: Store): ArchiveRunner {
+  let snapshot: Snapshot | undefined
+  return createArchiveRunner({
+    journal,
+    archiveDirectory: paths.archive,
+    fileSystem: diskFileSystem,
+    clock: systemClock,
+    log,
+    async lowWatermark(topic, partition) {
+      snapshot = await store.snapshot()
+      return lowWatermark(line, topic, partition)
+    },
+    settings() {
+      const settings = snapshot?.settings
+      return {
+        isEnabled: settings?.archive.isEnabled ?? true,
+        outcomesDays: OUTCOMES_DAYS,
+        ...(settings?.journal.bytesMax === undefined ? {} : { hotBytesMax: settings.journal.bytesMax }),
+        ...(settings?.retention.archiveDays === undefined ? {} : { archiveDays: settings.retention.archiveDays }),
+      }
+    },
+  })
+}
+
+/** The offset that every reader of a partition has passed. A process that does not answer has passed nothing. */
+async function lowWatermark(line: Line, topic: Topic, partition: number): Promise<number> {
+  try {
+    if (topic === 'received') {
+      const { decidedThrough } = (await line.call('pipeline', 'status')) as {
+        decidedThrough: Record<number, { offset: number }>
+      }
+      return decidedThrough[partition]?.offset ?? 0
+    }
+    if (topic === 'outcomes') return Number(await line.call('delivery', 'outcomesCovered', { partition }))
+    const marks = await Promise.all([
+      line.call('delivery', 'lowWatermark', { partition }),
+      line.call('loader', 'lowWatermark', { partition }),
+    ])
+    return Math.min(...marks.map((mark) => (mark === null ? Infinity : Number(mark))))
+  } catch {
+    return 0
+  }
+}

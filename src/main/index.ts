@@ -1,0 +1,5 @@
+export { openOffline } from './offline.ts'
+export type { Offline } from './offline.ts'
+export { pathsOf } from './process-context.ts'
+export { readStartOptions } from './start-options.ts'
+export type { StartOptions } from './start-options.ts'

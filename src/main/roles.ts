@@ -1,0 +1,97 @@
+/** How the control process reaches the others: over their sockets, or in process when no server runs. */
+import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
+import { AppError } from '../base/errors.ts'
+import type { LoaderConnectionStatus, LoadTrace, QueryItem, Roles, SyncSummary } from '../api/index.ts'
+import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
+import type { CountDifference, PipelineStatus, TracedFrame } from '../pipeline/index.ts'
+import type { Paths } from './process-context.ts'
+
+export const dataRoles = ['gateway', 'pipeline', 'delivery', 'loader'] as const
+export type DataRole = (typeof dataRoles)[number]
+
+/** One way to ask a role; answers come from our own processes, of the same version. */
+export interface Line {
+  call(role: DataRole, method: string, params?: unknown): Promise<unknown>
+  stream(role: DataRole, method: string, params?: unknown): AsyncIterable<unknown>
+}
+
+export function socketLine(paths: Paths): Line {
+  return {
+    call: (role, method, params) => callLocal(paths.socketOf(role), method, params),
+    stream: (role, method, params) => streamLocal(paths.socketOf(role), method, params),
+  }
+}
+
+export function inProcessLine(handlers: Partial<Record<DataRole, LocalHandlers>>): Line {
+  const handlerOf = (role: DataRole, method: string) => {
+    const handler = handlers[role]?.[method]
+    if (handler === undefined) throw new AppError('process_away', 503, `The ${role} process does not run.`)
+    return handler
+  }
+  return {
+    call: async (role, method, params) => handlerOf(role, method)(params),
+    async *stream(role, method, params) {
+      const answered = handlerOf(role, method)(params)
+      if (Symbol.asyncIterator in answered) yield* answered
+    },
+  }
+}
+
+/** `ownMetrics`: Prometheus text of the process that asks. */
+export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles {
+  return {
+    async receivedTotals() {
+      try {
+        const { totals } = (await line.call('gateway', 'status')) as { totals: Record<number, number> }
+        return totals
+      } catch {
+        // Without the gateway nothing is being accepted, so what the journal says is all there is.
+        return (await line.call('pipeline', 'receivedTotals')) as Record<number, number>
+      }
+    },
+    pipelineStatus: async () => (await line.call('pipeline', 'status')) as PipelineStatus,
+    pipelineTrace: async (workspace, messageId) =>
+      (await line.call('pipeline', 'trace', { workspace, messageId })) as TracedFrame[],
+    pipelineRecount: async () => (await line.call('pipeline', 'recount')) as CountDifference[],
+    deliveryStatus: async () => (await line.call('delivery', 'status')) as ConnectionStatus[],
+    deliveryTrace: async (source, partition, offset) =>
+      (await line.call('delivery', 'trace', { source, partition, offset })) as DeliveryTrace[],
+    deliveryRecount: async () => (await line.call('delivery', 'recount')) as string[],
+    loaderStatus: async () => (await line.call('loader', 'status')) as LoaderConnectionStatus[],
+    loaderTrace: async (source, partition, offset) =>
+      (await line.call('loader', 'trace', { source, partition, offset })) as LoadTrace[],
+    loaderSync: async (warehouse) => (await line.call('loader', 'sync', { warehouse })) as SyncSummary,
+    loaderQuery: (sql, warehouse) => line.stream('loader', 'query', { sql, warehouse }) as AsyncIterable<QueryItem>,
+    metrics: async () =>
+      joinPages([await ownMetrics(), ...(await Promise.all(dataRoles.map((role) => metricsOf(line, role))))]),
+    alive: async () =>
+      Object.fromEntries(
+        await Promise.all(dataRoles.map(async (role) => [role, (await metricsOf(line, role)) !== ''])),
+      ),
+  }
+}
+
+async function metricsOf(line: Line, role: DataRole): Promise<string> {
+  try {
+    return String(await line.call(role, 'metrics'))
+  } catch {
+    return ''
+  }
+}
+
+/** One page of several: Prometheus wants the samples of a metric together under one heading. */
+function joinPages(pages: string[]): string {
+  const families = new Map<string, { head: string[]; samples: string[] }>()
+  for (const page of pages) {
+    let family: { head: string[]; samples: string[] } | undefined
+    for (const line of page.split('\n')) {
+      const name = /^# (?:HELP|TYPE) (\S+)/.exec(line)?.[1]
+      if (name !== undefined) {
+        family = families.get(name) ?? { head: [], samples: [] }
+        families.set(name, family)
+        if (!family.head.includes(line)) family.head.push(line)
+      } else if (line !== '') family?.samples.push(line)
+    }
+  }
+  return [...families.values()].flatMap(({ head, samples }) => [...head, ...samples]).join('\n') + '\n'
+}
