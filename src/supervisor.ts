@@ -108,7 +108,8 @@ class Supervisor {
   #onMessage(child: Child, message: ChildMessage): void {
     if (message.type === 'refused') {
       this.#options.complain(message.message)
-      void this.#stop(message.exitCode)
+      // Once it has run, what stands in the way of a restarted child (a port that is not free yet) may pass: it tries again.
+      if (!this.#hasPrintedReady) void this.#stop(message.exitCode)
       return
     }
     child.isReady = true
