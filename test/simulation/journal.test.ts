@@ -166,6 +166,7 @@ async function appendForEver(world: World, process: Process, writer: PartitionWr
   const { oracle, scheduler } = world
   const { random } = scheduler
   for (;;) {
+    await new Promise<void>((resolve) => process.clock.after(random.integer(8), resolve))
     const ids = Array.from({ length: 1 + random.integer(3) }, () => oracle.takeId(random))
     const before = writer.nextOffset
     const appended = writer.append(ids.map((id) => frameOf(id)))
@@ -180,7 +181,6 @@ async function appendForEver(world: World, process: Process, writer: PartitionWr
       // The disk turned out full: the owner takes out of its state what the journal did not keep.
       if (isTaken) for (const id of ids) fold(state, id, -1)
     }
-    await new Promise<void>((resolve) => process.clock.after(random.integer(8), resolve))
   }
 }
 

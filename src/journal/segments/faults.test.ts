@@ -87,6 +87,22 @@ test('a flipped bit above the last known durable offset is a torn tail: what is 
   assert.equal(disk.contentOf(segment0).byteLength, ends[6])
 })
 
+test('what a crash left behind a torn frame never comes back', async () => {
+  const disk = createSimulatedDisk(createRandom(8))
+  const process = plainProcess()
+  const { writer } = await openWriter(disk, {}, process)
+  // One group: nothing in it proves that an earlier part of it was durable.
+  await writer.append(texts('old 0', 'old 1', 'old 2', 'old 3'))
+  disk.kill(process)
+  disk.setContent(markFile, Buffer.alloc(0))
+  disk.flipBit(segment0, disk.contentOf(segment0).indexOf('old 2'), 0)
+  const next = plainProcess()
+  assert.equal(await (await openWriter(disk, {}, next)).writer.append(texts('new 2')), 2)
+  disk.kill(next)
+  const { items } = await reopen(disk)
+  assert.deepEqual(items.map(textOf), ['old 0', 'old 1', 'new 2'])
+})
+
 test('without a mark, later frames prove that an earlier damaged one was durable: it is reported and not cut', async () => {
   const { content, ends } = await aSegment(8)
   const disk = await copyOf(content, undefined)
