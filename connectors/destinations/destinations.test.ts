@@ -1,9 +1,7 @@
 /** Every destination folder passes the suite of the kit; a new folder needs no line here. */
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createCatalog } from '../../src/catalog/index.ts'
 import { destinationSuite } from '../../src/kit/testing/destination-suite.ts'
 
-const entries = await readdir(import.meta.dirname, { withFileTypes: true })
-for (const entry of entries) {
-  if (entry.isDirectory()) await destinationSuite(join(import.meta.dirname, entry.name))
-}
+const { destinations } = await createCatalog({ directory: join(import.meta.dirname, '..') }).listTypes()
+for (const type of destinations) await destinationSuite(join(import.meta.dirname, type))

@@ -1,8 +1,8 @@
 /** The connectors of this installation: the folders under `connectors/`, each loaded when it is first used. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { glob } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { AppError, codeOf, messageOf } from '../base/errors.ts'
+import { AppError, messageOf } from '../base/errors.ts'
 import {
   checkDestination,
   checkSettings,
@@ -75,11 +75,10 @@ function createShelf<Definition extends object>(
   const loaded = new Map<string, Promise<Definition>>()
 
   async function list(): Promise<string[]> {
-    const entries = await readDirectory(directory)
-    return entries
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-      .map(({ name }) => name)
-      .sort()
+    const types: string[] = []
+    // Folders without one are leftovers, not connectors.
+    for await (const path of glob('*/index.ts', { cwd: directory })) types.push(dirname(path))
+    return types.sort()
   }
 
   async function load(type: string): Promise<Definition> {
@@ -118,15 +117,6 @@ async function importDefault<Definition extends object>(kind: string, type: stri
   }
   // TypeScript checks what the folder exports; `check` then looks at what types cannot say.
   return module.default as Definition
-}
-
-async function readDirectory(directory: string) {
-  try {
-    return await readdir(directory, { withFileTypes: true })
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
-  }
 }
 
 function unknownType(kind: string, type: string, types: string[]): AppError {

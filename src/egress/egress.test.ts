@@ -245,14 +245,14 @@ test('a redirect with credentials in its URL is refused', async (t) => {
 
 // --- answers ---
 
-test('an answer outside 2xx is an error with its status, headers and at most 4 KiB of its body', async (t) => {
+test('an answer outside 2xx is an error with its status, headers and at most 16 KiB of its body', async (t) => {
   const vendor = await vendorOf(t)
   const egress = open(t)
   for (const status of [400, 401, 404, 429, 500, 503]) {
     vendor.answerWith({ status, headers: { 'retry-after': '7' }, body: 'x'.repeat(200_000) })
     await assert.rejects(post(egress, vendor.url), (error: unknown) => {
       assert.ok(error instanceof ResponseError)
-      assert.deepEqual([error.status, error.headers['retry-after'], error.body], [status, '7', 'x'.repeat(4096)])
+      assert.deepEqual([error.status, error.headers['retry-after'], error.body], [status, '7', 'x'.repeat(16_384)])
       return true
     })
   }
@@ -283,7 +283,7 @@ test('an endless failure is read up to the same limit', async (t) => {
     const pour = () => void (!socket.destroyed && socket.write(`10000\r\n${'y'.repeat(65_536)}\r\n`, pour))
     pour()
   })
-  await assert.rejects(post(open(t), raw.url), { status: 400, body: 'y'.repeat(4096) })
+  await assert.rejects(post(open(t), raw.url), { status: 400, body: 'y'.repeat(16_384) })
 })
 
 test('a whole answer of exactly the limit is not cut', async (t) => {

@@ -3,8 +3,9 @@ import type { Dispatcher } from 'undici'
 import type { Deadline, Deadlines } from './deadlines.ts'
 import { SendFailed } from './errors.ts'
 
-/** Kept of the body of an answer outside 2xx. */
-export const FAILURE_BODY_BYTES_MAX = 4096
+/** Kept of the body of an answer outside 2xx. Four times what delivery stores, because it removes secrets first: a cut at the
+ *  final length could leave half of one. */
+export const FAILURE_BODY_BYTES_MAX = 16 * 1024
 
 export interface Answer {
   status: number

@@ -6,7 +6,7 @@ export class ResponseError extends Error {
   override name = 'ResponseError'
   readonly status: number
   readonly headers: Record<string, string>
-  /** At most 4 KiB. */
+  /** At most 16 KiB, of which delivery keeps 4 once secrets are removed. */
   readonly body: string
   constructor(status: number, headers: Record<string, string>, body: string) {
     super(`The destination answered ${status}`)
