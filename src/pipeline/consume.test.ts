@@ -261,11 +261,11 @@ test('no content of a request stops those behind it', async (t) => {
   await pipeline.stop()
 })
 
-/** Flips one byte in the segment files of `received`, `distance` bytes before the text. */
-async function damage(bed: Bed, text: string, distance: number): Promise<void> {
+/** Flips one byte in the segment files of a topic, `distance` bytes before the text. */
+async function damage(bed: Bed, topic: 'received' | 'events', text: string, distance: number): Promise<void> {
   const directory = join(bed.directory, 'journal')
   for (const name of await readdir(directory, { recursive: true })) {
-    if (!name.startsWith('received')) continue
+    if (!name.startsWith(topic)) continue
     const path = join(directory, name)
     const bytes = await readFile(path).catch(() => Buffer.alloc(0))
     const at = bytes.indexOf(text)
@@ -274,7 +274,7 @@ async function damage(bed: Bed, text: string, distance: number): Promise<void> {
     await writeFile(path, bytes)
     return
   }
-  assert.fail(`${text} is not in received`)
+  assert.fail(`${text} is not in ${topic}`)
 }
 
 test('a damaged request is accounted for, message by message', async (t) => {
@@ -283,7 +283,7 @@ test('a damaged request is accounted for, message by message', async (t) => {
   await bed.send({ messages: [track('broken-1'), track('broken-2')] })
   await bed.send({ messages: [track('last')] })
   await bed.reopen()
-  await damage(bed, 'broken-1', 0)
+  await damage(bed, 'received', 'broken-1', 0)
   const pipeline = await runOnce(bed)
   assert.deepEqual(pipeline.status().sources[1], {
     processed: 2,
@@ -304,13 +304,58 @@ test('requests whose headers are damaged are accounted for per source by the run
   await bed.send({ source: 2, messages: [track('three')] })
   await bed.reopen()
   // The header is the 64 bytes before the body, which begins with the length of its head.
-  for (const i of sizes.keys()) await damage(bed, `lost-${i}-0`, 150)
+  for (const i of sizes.keys()) await damage(bed, 'received', `lost-${i}-0`, 150)
   const pipeline = await runOnce(bed)
   const { sources } = pipeline.status()
   assert.deepEqual(sources[1], { processed: 3, duplicate: 0, rejected: {}, dropped: { JOURNAL_CORRUPT: 8 } })
   assert.deepEqual(sources[2], { processed: 1, duplicate: 0, rejected: {}, dropped: { JOURNAL_CORRUPT: 4 } })
   assert.deepEqual(await receivedTotals(bed.journal), { 1: 11, 2: 5 })
   await pipeline.stop()
+})
+
+test('a message whose frame at the end of events cannot be read is decided again, not taken for its own duplicate', async (t) => {
+  const bed = await aBed(t)
+  await bed.send({ messages: [track('a'), track('b', { event: 'Last One' })] })
+  const first = await runOnce(bed)
+  await first.stop()
+  await bed.reopen()
+  const [, last] = framesOf(await bed.events())
+  // The header is the 64 bytes before the body.
+  await damage(bed, 'events', 'Last One', last!.body.indexOf('Last One') + 20)
+  await bed.reopen()
+  const second = await runOnce(bed)
+  assert.deepEqual(second.status().sources[1], { processed: 2, duplicate: 0, rejected: {}, dropped: {} })
+  const seen = (await bed.events()).map((item) => [item.type, item.offset])
+  assert.deepEqual(seen, [
+    ['frame', 0],
+    ['gap', 1],
+    ['frame', 2],
+  ])
+  await bed.send({ messages: [track('b')] })
+  await bed.settled(second)
+  assert.equal(second.status().sources[1]?.duplicate, 1)
+  await second.stop()
+})
+
+test('frames of events that cannot be read in the middle count as dropped after a restart', async (t) => {
+  const bed = await aBed(t)
+  await bed.send({ messages: [track('a'), track('b', { event: 'Middle' }), track('c')] })
+  const first = await runOnce(bed)
+  await first.stop()
+  await bed.reopen()
+  const middle = framesOf(await bed.events())[1]
+  await damage(bed, 'events', 'Middle', middle!.body.indexOf('Middle') + 20)
+  await bed.reopen()
+  await bed.send({ messages: [track('d')] })
+  const second = await runOnce(bed)
+  assert.deepEqual(second.status().sources[1], {
+    processed: 3,
+    duplicate: 0,
+    rejected: {},
+    dropped: { JOURNAL_CORRUPT: 1 },
+  })
+  assert.deepEqual(waitingMessages(await receivedTotals(bed.journal), second.status()), { 1: 0 })
+  await second.stop()
 })
 
 test('the index is built anew from id files and frames when it is missing', async (t) => {
