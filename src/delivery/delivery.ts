@@ -21,7 +21,7 @@ import { compilePlan } from './plan.ts'
 import { recount } from './recount.ts'
 import { recover, stateToJson } from './recover.ts'
 import { statusOf, type ConnectionStatus } from './status.ts'
-import { traceMessage, type TraceEntry } from './trace.ts'
+import { traceMessage, type DeliveryTrace } from './trace.ts'
 
 export interface DeliveryOptions {
   journal: Journal
@@ -52,8 +52,8 @@ export interface Delivery {
   stop(): Promise<void>
   /** The accounting of every connection there is or was. */
   status(): Promise<ConnectionStatus[]>
-  /** Every decision and attempt for one message of `events` at the connections of its source, oldest first. */
-  trace(source: number, partition: number, offset: number): Promise<TraceEntry[]>
+  /** Every decision and attempt for one message of `events`, and where it stands, for each connection of its source. */
+  trace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
   /** What the journal contradicts of the accounting, as sentences; reads all of `events` and `outcomes` that is kept. */
   recount(): Promise<string[]>
   /** Everything below is no longer needed by any connection, save the retry stores, which read single messages. */
@@ -377,13 +377,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     stop,
     status,
     async trace(source, partition, offset) {
+      syncPositions()
       const ledgers = [...allLedgers()].filter((ledger) => ledger.source === source)
-      const connections = new Set(ledgers.map(({ connection }) => connection))
-      return await traceMessage(
-        { journal, store, outcomesPartition: options.partition, connections },
-        partition,
-        offset,
-      )
+      return await traceMessage({ journal, store, outcomesPartition: options.partition, ledgers }, partition, offset)
     },
     async recount() {
       await caughtUpOnce

@@ -1,22 +1,28 @@
 /** What became of one message at the connections of its source, found by index. */
-import type { Frame, Journal } from '../journal/index.ts'
+import type { Journal } from '../journal/index.ts'
+import type { Ledger } from './ledger.ts'
 import { holdsOffset } from './offset-runs.ts'
 import { decodeOutcome, type OutcomeGroup, type OutcomeState } from './outcome-frame.ts'
 import { CHUNK_FRAMES, type OutcomeStore } from './outcome-store.ts'
 
-/** A decision about the message, or an attempt. */
-export interface TraceEntry {
+export interface DeliveryTrace {
   connection: number
-  atMs: number
+  /** Decisions and attempts, oldest first. */
+  attempts: DeliveryAttempt[]
+  /** Where the message stands now. */
   state: OutcomeState
-  mapping?: string
-  /** Mappings that the message goes through in all; absent: one. */
-  legs?: number
   code?: string
-  /** How many attempts there had been, this one included; absent for a decision before any. */
-  attempt?: number
+}
+
+export interface DeliveryAttempt {
+  atMs: number
+  /** How many attempts there had been, this one included; 0 for a decision without one. */
+  attempt: number
+  state: OutcomeState
+  code?: string
   status?: number
   latencyMs?: number
+  mapping?: string
   nextTryAtMs?: number
   detail?: string
 }
@@ -27,28 +33,43 @@ export interface TraceParts {
   /** The partition of `outcomes`. */
   outcomesPartition: number
   /** Connections of the message's source, deleted ones too. */
-  connections: ReadonlySet<number>
+  ledgers: readonly Ledger[]
 }
 
-/** Entries in the order in which they were written. */
-export async function traceMessage(parts: TraceParts, partition: number, offset: number): Promise<TraceEntry[]> {
-  const { store, connections } = parts
-  const chunks = new Set([...connections].flatMap((connection) => store.chunksFor(connection, partition, offset)))
-  const entries: TraceEntry[] = []
+interface Said {
+  atMs: number
+  group: OutcomeGroup
+}
+
+export async function traceMessage(parts: TraceParts, partition: number, offset: number): Promise<DeliveryTrace[]> {
+  const said = await findGroups(parts, partition, offset)
+  return parts.ledgers.flatMap((ledger) => {
+    const entries = said.get(ledger.connection) ?? []
+    const standing = standingOf(ledger, entries, partition, offset)
+    return standing === undefined
+      ? []
+      : [{ connection: ledger.connection, attempts: entries.map(toAttempt), ...standing }]
+  })
+}
+
+/** Everything that `outcomes` says about the message, by connection. */
+async function findGroups(parts: TraceParts, partition: number, offset: number): Promise<Map<number, Said[]>> {
+  const said = new Map<number, Said[]>(parts.ledgers.map(({ connection }) => [connection, []]))
+  const chunks = new Set([...said.keys()].flatMap((connection) => parts.store.chunksFor(connection, partition, offset)))
   for (const chunk of [...chunks].sort((a, b) => a - b)) {
     for await (const frame of framesOf(parts, chunk)) {
-      const outcome = connections.has(frame.source) ? decodeOutcome(frame) : undefined
+      const outcome = said.has(frame.source) ? decodeOutcome(frame) : undefined
       if (outcome?.kind !== 'outcomes') continue
       for (const group of outcome.body.groups) {
         if (group.partition !== partition || !holdsOffset(group.offsets, offset)) continue
-        entries.push(toEntry(outcome.connection, outcome.timeMs, group))
+        said.get(outcome.connection)!.push({ atMs: outcome.timeMs, group })
       }
     }
   }
-  return entries
+  return said
 }
 
-async function* framesOf({ journal, outcomesPartition }: TraceParts, chunk: number): AsyncGenerator<Frame> {
+async function* framesOf({ journal, outcomesPartition }: TraceParts, chunk: number) {
   const reader = await journal.openReader('outcomes', outcomesPartition, chunk)
   try {
     for (;;) {
@@ -64,28 +85,42 @@ async function* framesOf({ journal, outcomesPartition }: TraceParts, chunk: numb
   }
 }
 
-function toEntry(connection: number, atMs: number, group: OutcomeGroup): TraceEntry {
-  const { state, mapping, legs, code, attempt, status, latencyMs, nextTryAtMs, detail } = group
-  const entry: TraceEntry = { connection, atMs, state }
-  if (mapping !== undefined && mapping !== '') entry.mapping = mapping
-  if (legs !== undefined) entry.legs = legs
+function standingOf(
+  ledger: Ledger,
+  entries: readonly Said[],
+  partition: number,
+  offset: number,
+): { state: OutcomeState; code?: string } | undefined {
+  if (entries.length === 0) {
+    const books = ledger.partitions.get(partition)
+    // Below the cursor and never spoken of: older than the index, or from before the connection.
+    if (books === undefined || offset < books.cursor) return undefined
+    return ledger.isDeleted ? { state: 'discarded', code: 'CONNECTION_DELETED' } : { state: 'waiting' }
+  }
+  const last = new Map(entries.map(({ group }) => [group.mapping ?? '', group]))
+  const groups = [...last.values()]
+  const legs = groups.at(-1)!.legs ?? 1
+  const waiting = groups.find(({ state }) => state === 'waiting')
+  if (waiting !== undefined || groups.length < legs) {
+    return ledger.isDeleted ? { state: 'discarded', code: 'CONNECTION_DELETED' } : withCode('waiting', waiting?.code)
+  }
+  const end =
+    groups.find(({ state }) => state === 'discarded') ?? groups.find(({ state }) => state === 'delivered') ?? groups[0]!
+  return withCode(end.state, end.code)
+}
+
+function withCode(state: OutcomeState, code: string | undefined): { state: OutcomeState; code?: string } {
+  return code === undefined ? { state } : { state, code }
+}
+
+function toAttempt({ atMs, group }: Said): DeliveryAttempt {
+  const { state, mapping, code, attempt = 0, status, latencyMs, nextTryAtMs, detail } = group
+  const entry: DeliveryAttempt = { atMs, attempt, state }
   if (code !== undefined) entry.code = code
-  if (attempt !== undefined) entry.attempt = attempt
   if (status !== undefined) entry.status = status
   if (latencyMs !== undefined) entry.latencyMs = latencyMs
+  if (mapping !== undefined && mapping !== '') entry.mapping = mapping
   if (nextTryAtMs !== undefined) entry.nextTryAtMs = nextTryAtMs
   if (detail !== undefined) entry.detail = detail
   return entry
-}
-
-/** Where a message stands at one connection after these entries of it, by the rule of the accounting: waiting if any mapping
- *  waits, else discarded if any failed, else delivered if any was, else dropped. */
-export function standingOf(entries: readonly TraceEntry[]): { state: OutcomeState; code?: string } {
-  const last = [...new Map(entries.map((entry) => [entry.mapping ?? '', entry])).values()]
-  const withState = (state: OutcomeState) => last.find((entry) => entry.state === state)
-  const isUnfinished = last.length < (entries.at(-1)?.legs ?? 1)
-  const found =
-    withState('waiting') ?? (isUnfinished ? undefined : (withState('discarded') ?? withState('delivered') ?? last[0]))
-  const { state = 'waiting', code } = found ?? {}
-  return code === undefined ? { state } : { state, code }
 }
