@@ -14,7 +14,7 @@ import { startPipeline } from './main/pipeline.ts'
 import { openProcessContext, pathsOf, type ProcessContext } from './main/process-context.ts'
 import type { RunningRole } from './main/role.ts'
 import { readStartOptions } from './main/start-options.ts'
-import type { ChildMessage, ParentMessage, Role } from './supervisor.ts'
+import type { ChildMessage, ParentMessage, Role } from './main/processes.ts'
 
 type DataRole = Exclude<Role, 'control'>
 

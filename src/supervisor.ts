@@ -8,16 +8,7 @@ import { constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from './base/logger.ts'
 import { messageOf } from './base/errors.ts'
-
-export const roles = ['control', 'gateway', 'pipeline', 'delivery', 'loader'] as const
-export type Role = (typeof roles)[number]
-
-/** What a child tells its parent. */
-export type ChildMessage =
-  { type: 'ready'; lines?: string[]; address?: string } | { type: 'refused'; exitCode: number; message: string }
-
-/** What the parent tells a child. */
-export type ParentMessage = { type: 'stop' }
+import { roles, type ChildMessage, type ParentMessage, type Role } from './main/index.ts'
 
 export interface SupervisorOptions {
   /** Environment of the children: the options of this start, as `start-options.ts` reads them. */
