@@ -1,46 +1,68 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
-import { createSecretBox, loadSecretKey } from './secrets.ts'
+import { test, type TestContext } from 'node:test'
+import { loadKeyRing, openSettings, openText, readSecretKey, SECRET_KEY_FILE, sealText, type KeyRing } from './secrets.ts'
 
-const box = createSecretBox('a key')
+const keys: KeyRing = [readSecretKey('a key')]
 
 test('what was sealed opens with the same key, and looks different each time', () => {
-  const sealed = box.seal('häuser')
-  assert.match(sealed, /^v1:[0-9a-f]{8}:[\w-]+:[\w-]+:[\w-]+$/)
-  assert.notEqual(box.seal('häuser'), sealed)
-  assert.equal(createSecretBox('a key').open(sealed), 'häuser')
-  assert.equal(box.open(box.seal('')), '')
+  const sealed = sealText('häuser', keys)
+  assert.match(sealed.$sealed, /^v1:[0-9a-f]{8}:[\w-]+$/)
+  assert.notEqual(sealText('häuser', keys).$sealed, sealed.$sealed)
+  assert.equal(openText(sealed, [readSecretKey('a key')]), 'häuser')
+  assert.equal(openText(sealText('', keys), keys), '')
 })
 
 test('another key is told from damage', () => {
-  const sealed = box.seal('secret')
-  assert.throws(() => createSecretBox('another').open(sealed), { code: 'secret_key_wrong' })
-  const parts = sealed.split(':')
-  const data = Buffer.from(parts[4]!, 'base64url')
-  data[0]! ^= 1
-  const changed = [...parts.slice(0, 4), data.toString('base64url')].join(':')
-  assert.throws(() => box.open(changed), { code: 'secret_damaged' })
-  assert.throws(() => box.open('v1:x'), { code: 'secret_damaged' })
+  const sealed = sealText('secret', keys)
+  assert.throws(() => openText(sealed, [readSecretKey('another')]), { code: 'secret_key_wrong' })
+  const [version, id, data] = sealed.$sealed.split(':')
+  const bytes = Buffer.from(data!, 'base64url')
+  for (let i = 0; i < bytes.length; i++) {
+    const flipped = Buffer.from(bytes)
+    flipped[i]! ^= 1
+    const $sealed = `${version}:${id}:${flipped.toString('base64url')}`
+    assert.throws(() => openText({ $sealed }, keys), { code: 'secret_damaged' }, `byte ${i}`)
+  }
+  assert.throws(() => openText({ $sealed: 'v1' }, keys), { code: 'secret_key_wrong' })
+  assert.throws(() => openText({ $sealed: `v1:${id}:` }, keys), { code: 'secret_damaged' })
 })
 
-test('settings are sealed where they are secret, and open whole', () => {
-  const settings = { url: 'http://x', password: 'p', nested: { tokens: ['a', 'b'], plain: 1 } }
-  const sealed = box.sealSettings(settings, (path) => ['password', 'nested.tokens'].includes(path.join('.')))
-  assert.equal(sealed['url'], 'http://x')
-  assert.doesNotMatch(JSON.stringify(sealed), /"p"|"a"|"b"/)
-  assert.deepEqual(box.openSettings(sealed), settings)
+test('a replaced key still opens when it is given as the previous one', () => {
+  const sealed = sealText('secret', keys)
+  const ring = loadKeyRing({
+    environment: { TRIBUTARY_SECRET_KEY: 'new', TRIBUTARY_SECRET_KEY_PREVIOUS: 'a key' },
+    dataDirectory: '/nowhere',
+  })
+  assert.equal(openText(sealed, ring), 'secret')
+  assert.equal(ring[0].id, readSecretKey('new').id)
 })
 
-test('the key comes from the environment, else from a file that is made once and only its owner reads', async (t) => {
+test('settings open whole, and what is not sealed stays', () => {
+  const settings = { url: 'http://x', password: sealText('p', keys), list: [sealText('q', keys, '${Q}'), 1, null] }
+  assert.deepEqual(openSettings(settings, keys), { url: 'http://x', password: 'p', list: ['q', 1, null] })
+})
+
+test('without a key in the environment one is made, once, in a file that only its owner reads', async (t) => {
+  const dataDirectory = await directoryOf(t)
+  assert.throws(() => loadKeyRing({ environment: {}, dataDirectory }), { code: 'secret_key_missing' })
+  const made = loadKeyRing({ environment: {}, dataDirectory, mayCreate: true })
+  assert.deepEqual(loadKeyRing({ environment: {}, dataDirectory, mayCreate: true }), made)
+  const path = join(dataDirectory, SECRET_KEY_FILE)
+  assert.equal((await stat(path)).mode & 0o777, 0o600)
+  assert.match(await readFile(path, 'utf8'), /^# .+\n[\w+/]{43}=\n$/)
+})
+
+test('an emptied key file is refused and not replaced', async (t) => {
+  const dataDirectory = await directoryOf(t)
+  await writeFile(join(dataDirectory, SECRET_KEY_FILE), '')
+  assert.throws(() => loadKeyRing({ environment: {}, dataDirectory, mayCreate: true }), { code: 'secret_key_missing' })
+})
+
+async function directoryOf(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'tributary-secrets-'))
   t.after(() => rm(directory, { recursive: true }))
-  const path = join(directory, 'keys', 'secret.key')
-  assert.equal(await loadSecretKey({ environment: { TRIBUTARY_SECRET_KEY: 'given' }, path }), 'given')
-  const key = await loadSecretKey({ environment: {}, path })
-  assert.equal(await loadSecretKey({ environment: {}, path }), key)
-  assert.equal((await readFile(path, 'utf8')).trim(), key)
-  assert.equal((await stat(path)).mode & 0o777, 0o600)
-})
+  return directory
+}
