@@ -146,7 +146,7 @@ async function isAllowed(store: Store, access: Access, request: IncomingMessage)
     case 'session':
       return store.isSession(cookieOf(request) ?? '')
     case 'operator':
-      return isLoopback(request) || (await store.checkToken(bearerOf(request) ?? ''))
+      return isLoopback(request) || (await store.checkToken(bearerOf(request) ?? '')) !== undefined
   }
 }
 

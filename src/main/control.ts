@@ -6,14 +6,15 @@ import { systemClock } from '../base/clock.ts'
 import { diskFileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics } from '../base/metrics.ts'
-import { loadKeyRing } from '../base/secrets.ts'
 import { openJournal, type Journal, type Topic } from '../journal/index.ts'
 import { openStore, parseConfig, type Snapshot, type Store } from '../store/index.ts'
 import type { ControlParts } from '../api/index.ts'
 import { configChecks } from './config-checks.ts'
 import { openCatalog } from './outside.ts'
-import { newId, pathsOf, type Paths } from './process-context.ts'
+import { pathsOf, type Paths } from './paths.ts'
+import { newId } from './process-context.ts'
 import type { RunningRole } from './role.ts'
+import { openSecrets } from './secrets.ts'
 import { rolesOver, socketLine, type Line } from './roles.ts'
 import type { StartOptions } from './start-options.ts'
 
@@ -74,7 +75,7 @@ export async function openControl(
     path: paths.controlDatabase,
     clock: systemClock,
     newId,
-    secrets: loadKeyRing({ environment: process.env, dataDirectory: paths.data, mayCreate: true }),
+    secrets: await openSecrets(paths),
     log,
     eventsEnds: () => eventsEnds(journal),
   })

@@ -1,6 +1,5 @@
 import { createDelivery, openOutcomeStore, type Delivery } from '../delivery/index.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
-import { openSettings } from '../base/secrets.ts'
 import { openCatalog, openEgress, sendRequestOf } from './outside.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { RunningRole } from './role.ts'
@@ -42,7 +41,7 @@ export async function openDelivery(
     partition: OUTCOMES_PARTITION,
     definitionOf: (type) => catalog.destination(type),
     makeSendRequest: ({ connection, timeoutMs }) => sendRequestOf(egress, connection, timeoutMs),
-    openSettings: (sealed) => openSettings(sealed, secrets),
+    openSettings: (sealed) => secrets.openSettings(sealed),
     onFailed,
   })
   return {

@@ -4,7 +4,7 @@ import { AppError } from '../base/errors.ts'
 import type { LoaderConnectionStatus, LoadTrace, QueryItem, Roles, SyncSummary } from '../api/index.ts'
 import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
 import type { CountDifference, PipelineStatus, TracedFrame } from '../pipeline/index.ts'
-import type { Paths } from './process-context.ts'
+import type { Paths } from './paths.ts'
 
 export const dataRoles = ['gateway', 'pipeline', 'delivery', 'loader'] as const
 export type DataRole = (typeof dataRoles)[number]
