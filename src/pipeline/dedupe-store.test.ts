@@ -103,6 +103,19 @@ for (const kind of ['disk', 'memory']) {
   })
 }
 
+test('a question is answered while entries keep coming', async (t) => {
+  const folder = await aFolder(t)
+  const index = await folder.open()
+  await index.put([accepted('a', 0)], 1)
+  let isAnswered = false
+  const answer = index.find(messageKey(1, 'a')).finally(() => (isAnswered = true))
+  for (let offset = 1; !isAnswered; offset += 1) {
+    await index.put([accepted(`more-${offset}`, offset)], offset + 1)
+    await new Promise(setImmediate)
+  }
+  assert.deepEqual(await answer, [{ kind: entryKinds.accepted, offset: 0 }])
+})
+
 test('the index says how far it is complete, also after it was opened again', async (t) => {
   const folder = await aFolder(t)
   const first = await folder.open()

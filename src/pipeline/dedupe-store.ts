@@ -77,6 +77,9 @@ class DedupeStore implements DedupeIndex {
   #waitingPlaces = new Map<MessageKey, Place>()
   #writingPlaces = new Map<MessageKey, Place>()
   #writing: Promise<void> | undefined
+  /** Entries put and entries written since the index was opened. */
+  #putCount = 0
+  #writtenCount = 0
   #timer: TimerHandle | undefined
   #compacting: Promise<void> = Promise.resolve()
   #failure: Error | undefined
@@ -118,6 +121,7 @@ class DedupeStore implements DedupeIndex {
     assert(covered >= (this.#covered ?? 0), 'what the dedupe index covers only grows')
     for (const entry of entries) {
       this.#waiting.push(entry)
+      this.#putCount += 1
       if (entry.kind === entryKinds.accepted)
         this.#waitingPlaces.set(entry.key, { offset: entry.offset, receivedAtMs: entry.receivedAtMs })
     }
@@ -139,7 +143,9 @@ class DedupeStore implements DedupeIndex {
   }
 
   async flush(): Promise<void> {
-    while (this.#writing !== undefined || this.#waiting.length > 0) {
+    // What is put from now on is not waited for: under load that would never end.
+    const due = this.#putCount
+    while (this.#writtenCount < due) {
       if (this.#failure !== undefined) throw this.#failure
       await (this.#writing ?? this.#write())
     }
@@ -175,6 +181,7 @@ class DedupeStore implements DedupeIndex {
     this.#waitingPlaces = new Map()
     this.#writing = this.#writeByDay(entries, covered).then(
       () => {
+        this.#writtenCount += entries.length
         this.#writingPlaces = new Map()
         this.#writing = undefined
         if (this.#waiting.length > 0) this.#flushSoon(this.#waiting.length >= flushEntries ? 0 : flushDelayMs)
