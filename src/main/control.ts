@@ -75,7 +75,7 @@ export async function openControl(
     path: paths.controlDatabase,
     clock: systemClock,
     newId,
-    secrets: await openSecrets(paths),
+    secrets: openSecrets(paths, { mayCreate: true }),
     log,
     eventsEnds: () => eventsEnds(journal),
   })

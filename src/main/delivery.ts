@@ -1,5 +1,6 @@
 import { createDelivery, openOutcomeStore, type Delivery } from '../delivery/index.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
+import { openSettings } from '../base/secrets.ts'
 import { openCatalog, openEgress, sendRequestOf } from './outside.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { RunningRole } from './role.ts'
@@ -26,7 +27,7 @@ export async function openDelivery(
   onFailed: (error: unknown) => void,
 ): Promise<{ delivery: Delivery; close: () => Promise<void> }> {
   const { journal, snapshots, clock, random, log, metrics, paths } = context
-  const secrets = await openSecrets(context.paths)
+  const secrets = openSecrets(context.paths, { mayCreate: false })
   const catalog = openCatalog()
   const egress = openEgress(context)
   const store = openOutcomeStore(paths.deliveryDatabase)
@@ -41,7 +42,7 @@ export async function openDelivery(
     partition: OUTCOMES_PARTITION,
     definitionOf: (type) => catalog.destination(type),
     makeSendRequest: ({ connection, timeoutMs }) => sendRequestOf(egress, connection, timeoutMs),
-    openSettings: (sealed) => secrets.openSettings(sealed),
+    openSettings: (sealed) => openSettings(sealed, secrets),
     onFailed,
   })
   return {
