@@ -22,6 +22,16 @@ export const errorCodes = {
     meaning: 'The body is not a JSON object in UTF-8, its batch is not an array, or it could not be decompressed.',
     whatToDo: 'Mend the client. The same request fails again.',
   },
+  bad_schedule: {
+    status: 400,
+    meaning: 'The schedule of a warehouse is not one, or too often.',
+    whatToDo: 'Use `every 10s`, `every 1m`, `every 1h`, a cron line, or `manual`.',
+  },
+  bad_warehouse_settings: {
+    status: 400,
+    meaning: 'A setting of a warehouse has a value that it cannot have.',
+    whatToDo: 'Correct the value that the sentence names.',
+  },
   body_too_large: {
     status: 400,
     meaning: 'The body, decompressed, is larger than limits.bodyBytesMax. Nothing of it was taken.',
@@ -32,10 +42,25 @@ export const errorCodes = {
     meaning: 'The folder of the connector holds no sound definition.',
     whatToDo: 'Mend the connector; the sentence says what is wrong with it.',
   },
+  config_invalid: {
+    status: 400,
+    meaning: 'The config file cannot be read or is not valid. Nothing was changed.',
+    whatToDo: 'Correct what the sentence names, with path and line.',
+  },
   connection_closed: {
     status: 503,
     meaning: 'A call between two processes of the installation broke off.',
     whatToDo: 'Repeat the command. If it comes again, look at the logs.',
+  },
+  data_directory_in_use: {
+    status: 409,
+    meaning: 'Another process holds the lock of the data directory.',
+    whatToDo: 'Stop it, or use another data directory. Exit code 3.',
+  },
+  internal: {
+    status: 500,
+    meaning: 'Something failed in a way that nobody foresaw.',
+    whatToDo: 'Look at the log of the process.',
   },
   journal_identity_damaged: {
     status: 500,
@@ -52,10 +77,20 @@ export const errorCodes = {
     meaning: 'The path exists and takes another method.',
     whatToDo: 'Use POST.',
   },
+  migration_failed: {
+    status: 500,
+    meaning: 'The control records could not be brought to this version.',
+    whatToDo: 'Start the version that wrote them, and report the sentence.',
+  },
   newer_format: {
     status: 500,
     meaning: 'A newer version of Tributary has written files of the data directory.',
     whatToDo: 'Start that version or a later one.',
+  },
+  no_source: {
+    status: 404,
+    meaning: '`demo` found no source to send to.',
+    whatToDo: 'Name a source in tributary.yaml, or give --write-key.',
   },
   not_found: {
     status: 404,
@@ -72,10 +107,35 @@ export const errorCodes = {
     meaning: 'A call between two processes is larger than 16 MiB.',
     whatToDo: 'Make the config file smaller.',
   },
+  secret_damaged: {
+    status: 500,
+    meaning: 'A stored secret cannot be opened although the key is the right one.',
+    whatToDo: 'Apply the config file again, or restore control.db from a backup.',
+  },
+  secret_key_missing: {
+    status: 500,
+    meaning: 'There are stored secrets and no key.',
+    whatToDo: 'Set TRIBUTARY_SECRET_KEY, or put secret.key back.',
+  },
+  secret_key_wrong: {
+    status: 500,
+    meaning: 'A stored secret was sealed with another key.',
+    whatToDo: 'Set TRIBUTARY_SECRET_KEY to the key that it was sealed with.',
+  },
+  server_not_running: {
+    status: 409,
+    meaning: 'The command needs a running server, and none runs on this data directory.',
+    whatToDo: 'Start the server, or set TRIBUTARY_DATA to its data directory.',
+  },
   too_many_requests: {
     status: 429,
     meaning: 'The limit of events per second of the workspace or the source is reached.',
     whatToDo: 'Come again after the seconds in Retry-After; SDKs do so by themselves.',
+  },
+  unauthorized: {
+    status: 401,
+    meaning: 'The page answers on the machine itself, or with a token of the workspace.',
+    whatToDo: 'Send `Authorization: Bearer TOKEN`.',
   },
   unavailable: {
     status: 503,
@@ -88,6 +148,12 @@ export const errorCodes = {
     meaning: 'The type of a destination is not a folder of connectors/destinations.',
     whatToDo: 'Use one of the types that the sentence lists.',
   },
+  unknown_message: {
+    status: 404,
+    meaning: 'No message with this id is known.',
+    whatToDo:
+      'Check the id. Ids are found for at least 7 days; a message that was not answered with 200 was never taken.',
+  },
   unknown_method: {
     status: 404,
     meaning: 'A process was asked something that it does not know.',
@@ -98,9 +164,19 @@ export const errorCodes = {
     meaning: 'The write key is missing or belongs to no source.',
     whatToDo: 'Use a write key of a source; `tributary export` prints them.',
   },
+  unknown_warehouse: {
+    status: 404,
+    meaning: 'There is no warehouse with this slug.',
+    whatToDo: 'Use one of those that the sentence lists.',
+  },
   unknown_warehouse_type: {
     status: 400,
     meaning: 'The type of a warehouse is not a folder of connectors/warehouses.',
     whatToDo: 'Use one of the types that the sentence lists.',
+  },
+  usage: {
+    status: 400,
+    meaning: 'The command line was used wrongly.',
+    whatToDo: 'See --help of the command. Exit code 2.',
   },
 } as const satisfies Record<string, ErrorCode>
