@@ -137,8 +137,8 @@ export interface Journal {
   openReader(topic: Topic, partition: number, offset: number): Promise<Reader>
   /** One frame by offset (hot or cold), or undefined when it is gone or not durable yet. */
   readOne(topic: Topic, partition: number, offset: number): Promise<Frame | undefined>
-  /** Calls `run` soon after new frames of the topic became durable (any partition, also a new one; at least every second while
-   *  the caller is behind would be wasted, so it is called only on change). Returns a function that stops it. */
+  /** Calls `run` soon after new frames of the topic became durable, in any partition and by any process; now and then once too
+   *  often. It may come while a read is under way, so remember it: read again before waiting. Returns a function that stops it. */
   onAppend(topic: Topic, run: () => void): () => void
   segments(topic: Topic, partition: number): Promise<Segment[]>
   /** The owner's state as of the hot segment that begins at `baseOffset`; undefined when the segment is gone, or its head damaged. */

@@ -93,6 +93,8 @@ async function runSchedule(seed: number): Promise<void> {
     injectErrors(world)
     const processes = [startWriter(world, failures), startReader(world, failures), startReader(world, failures)]
     await scheduler.runSteps(20 + random.integer(300))
+    world.disk.freeBytes = 1e12
+    if (random.chance(0.5)) await scheduler.runSteps(random.integer(200))
     if (random.chance(0.5)) await runIntoWrite(world)
     if (random.chance(0.5)) world.disk.cutPower()
     else for (const one of processes) world.disk.kill(one)
@@ -108,8 +110,12 @@ async function prepare({ disk, scheduler }: World): Promise<void> {
   for (let isReady = false; !isReady;) {
     const process = scheduler.createProcess()
     const parts = { directory: '/journal', fileSystem: disk.fileSystemOf(process), newId: scheduler.random.uuid }
-    void prepareJournal(parts).then(() => (isReady = true))
+    prepareJournal(parts).then(
+      () => (isReady = true),
+      (error: unknown) => (failure = error),
+    )
     await scheduler.runSteps(1 + scheduler.random.integer(60))
+    if (failure !== undefined) throw failure
     if (scheduler.random.chance(0.5)) disk.cutPower()
     else disk.kill(process)
   }
@@ -125,7 +131,7 @@ async function runIntoWrite({ disk, scheduler }: World): Promise<void> {
 
 /** Some schedules have calls that fail, some a disk that fills up. */
 function injectErrors({ disk, scheduler: { random }, errorsOneIn }: World): void {
-  disk.freeBytes = random.chance(0.2) ? random.integer(3000) : 1e12
+  disk.freeBytes = random.chance(0.3) ? random.integer(6000) : 1e12
   disk.fault = errorsOneIn === 0 ? undefined : () => (random.integer(errorsOneIn) === 0 ? 'EIO' : undefined)
 }
 
