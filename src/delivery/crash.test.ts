@@ -46,10 +46,10 @@ for (const [name, { answer, freeze }] of Object.entries(windows)) {
       const isSent = name !== 'before anything is sent'
       await stage.start()
       if (freeze !== undefined) stage.freezeOutcomes(freeze)
-      if (!isSent) stage.crash()
+      if (!isSent) await stage.crash()
       const ids = await stage.emit(100)
       if (isSent) await vendor.until(({ requests }) => requests.length >= 10)
-      if (isSent) stage.crash()
+      if (isSent) await stage.crash()
       const before = countById(vendor.requests.flatMap(({ body }) => idsIn(body)))
       vendor.answerWith(200)
       await stage.start()
@@ -110,7 +110,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       ])
       if (random.chance(0.5)) stage.freezeOutcomes(random.pick(['before', 'after']))
       if (random.chance(0.5)) await new Promise((resolve) => setImmediate(resolve))
-      stage.crash()
+      await stage.crash()
       if (random.chance(0.3)) await loseDatabase(stage)
     }
     const status = await stage.until(({ waiting, received }) => received === emitted && waiting === 0)

@@ -248,7 +248,7 @@ test('on an ordered connection one user whose messages fail does not hold up the
   await stage.start()
   await stage.emit(400, (index) => ({ message: { userId: index % 2 === 0 ? 'bad' : `u${index}`, serial: index } }))
   await stage.until(({ delivered }) => delivered === 200)
-  stage.crash()
+  await stage.crash()
   isBroken = false
   await stage.start()
   await stage.until(({ delivered }) => delivered === 400)
@@ -328,7 +328,7 @@ test('a deleted connection ends with its waiting messages discarded, also after 
   stage.configure([])
   const status = await stage.until(({ discarded }) => discarded['CONNECTION_DELETED'] === 20)
   assert.deepEqual([status.received, status.waiting], [20, 0])
-  stage.crash()
+  await stage.crash()
   await stage.start()
   assert.deepEqual(await stage.status(), status)
 })

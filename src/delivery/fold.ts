@@ -19,10 +19,11 @@ const codesWithoutPayload = new Set(['WINDOW_EXHAUSTED', 'CONNECTION_DELETED', '
 
 export function fold(ledger: Ledger, outcome: Outcome): void {
   if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body)
-  for (const group of outcome.body.groups) foldGroup(ledger, group, outcome.timeMs)
+  // The cursors are of the moment before these groups, so they come first; a ledger made from nothing starts at them.
   for (const [partition, cursor] of Object.entries(outcome.body.cursors)) {
     moveCursor(partitionOf(ledger, Number(partition), cursor), cursor)
   }
+  for (const group of outcome.body.groups) foldGroup(ledger, group, outcome.timeMs)
 }
 
 function foldConnection(ledger: Ledger, body: ConnectionBody): void {
@@ -40,7 +41,7 @@ function foldConnection(ledger: Ledger, body: ConnectionBody): void {
 }
 
 function foldGroup(ledger: Ledger, group: OutcomeGroup, timeMs: number): void {
-  const books = partitionOf(ledger, group.partition, group.offsets[0] ?? 0)
+  const books = partitionOf(ledger, group.partition, 0)
   const isSimple = (group.legs ?? 1) === 1 && group.state !== 'waiting'
   if (group.state === 'delivered' && timeMs > ledger.lastDeliveredAtMs) ledger.lastDeliveredAtMs = timeMs
   eachOffset(group.offsets, (offset) => {

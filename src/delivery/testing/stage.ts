@@ -12,13 +12,9 @@ import { silentLogger } from '../../base/logger.ts'
 import { createEgress } from '../../egress/index.ts'
 import { eventKinds, openJournal, type FrameInput, type Journal, type PartitionWriter } from '../../journal/index.ts'
 import type { DestinationDefinition } from '../../kit/index.ts'
-import {
-  createFixedSnapshotSource,
-  defaultDeployment,
-  type DeliverySettings,
-  type DestinationSnapshot,
-  type Snapshot,
-} from '../../store/index.ts'
+import { createFixedSnapshotSource } from '../../store/snapshot-file.ts'
+import { defaultDeployment } from '../../store/snapshot.ts'
+import type { DeliverySettings, DestinationSnapshot, Snapshot } from '../../store/index.ts'
 import { createDelivery, type Delivery } from '../delivery.ts'
 import { openOutcomeStore, type OutcomeStore } from '../outcome-store.ts'
 import { addsUp, type ConnectionStatus } from '../status.ts'
@@ -38,7 +34,7 @@ export interface Stage {
   start(how?: { sends: boolean }): Promise<void>
   stop(): Promise<void>
   /** Leaves everything as it is, and nothing more comes of it. `then` starts again on the same files. */
-  crash(): void
+  crash(): Promise<void>
   /** What happens to appends to `outcomes`: nothing is written, or it is written and nobody is told. */
   freezeOutcomes(how: 'before' | 'after'): void
   status(connection?: number): Promise<ConnectionStatus>
@@ -75,7 +71,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
   let isJournalStale = false
   let total = 0
   let serial = 0
-  let freeze: Freeze = { how: undefined, isDead: false }
+  let freeze: Freeze = { how: undefined, isDead: false, appends: new Set() }
   let delivery: Delivery | undefined
   let store: OutcomeStore | undefined
 
@@ -96,7 +92,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
       events = await openEvents(journal)
     }
     isJournalStale = false
-    const mine: Freeze = { how: undefined, isDead: false }
+    const mine: Freeze = { how: undefined, isDead: false, appends: new Set() }
     freeze = mine
     store = openOutcomeStore(join(directory, 'delivery.db'))
     const made = createDelivery({
@@ -158,9 +154,11 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
       delivery = undefined
       isJournalStale = true
     },
-    crash() {
+    async crash() {
       freeze.how ??= 'before'
       freeze.isDead = true
+      // Half-done writes are the journal's concern and tested there: what it had begun, it ends.
+      await Promise.all(freeze.appends)
       delivery = undefined
       isJournalStale = true
       // The dead process hears of no change any more.
@@ -214,6 +212,7 @@ const never = new Promise<never>(() => {})
 interface Freeze {
   how: 'before' | 'after' | undefined
   isDead: boolean
+  appends: Set<Promise<unknown>>
 }
 
 /** A journal whose writer of `outcomes` can be stopped in the middle, as a kill would. */
@@ -237,8 +236,10 @@ function freezable(journal: Journal, freeze: Freeze): Journal {
         },
         async append(frames) {
           if (freeze.how === 'before') return await never
-          const offset = await writer.append(frames)
-          return freeze.how === 'after' ? await never : offset
+          const appended = writer.append(frames).finally(() => freeze.appends.delete(appended))
+          freeze.appends.add(appended)
+          const offset = await appended
+          return freeze.how === undefined ? offset : await never
         },
         close: () => writer.close(),
       }
