@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { createMessageId } from '../protocol/index.ts'
 import {
   createPipeline,
@@ -28,14 +29,14 @@ export async function openPipeline(context: ProcessContext, onFailure: (error: E
   return createPipeline({
     journal,
     dedupe: await openDedupeStore({
-      directory: paths.dedupe,
+      directory: join(paths.dedupe, String(EVENTS_PARTITION)),
       journalId: journal.id,
       windowDays: () => snapshots.current.settings.dedupe.windowDays,
       clock,
       log,
       onFailure,
     }),
-    idFiles: await openIdFiles(fileSystem, paths.ids),
+    idFiles: await openIdFiles(fileSystem, join(paths.ids, String(EVENTS_PARTITION))),
     clock,
     newMessageId: () => createMessageId(clock.now(), random),
     log,
