@@ -107,6 +107,7 @@ async function runSchedule(seed: number): Promise<void> {
 
 /** The supervisor makes the journal before it starts other processes; it too may be cut off, and starts again. */
 async function prepare({ disk, scheduler }: World): Promise<void> {
+  let failure: unknown
   for (let isReady = false; !isReady;) {
     const process = scheduler.createProcess()
     const parts = { directory: '/journal', fileSystem: disk.fileSystemOf(process), newId: scheduler.random.uuid }
