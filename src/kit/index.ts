@@ -15,9 +15,11 @@ export { field } from './field.ts'
 export type { Field, Fields, ValuesOf } from './field.ts'
 export { checkSettings, fitValue, fitValues } from './fit-values.ts'
 export type { FittedValues } from './fit-values.ts'
-export { defineWarehouse } from './warehouse.ts'
+export { unmappedJson } from './unmapped.ts'
+export { defineWarehouse, loadFields } from './warehouse.ts'
 export type {
   Cell,
+  ColumnRows,
   ColumnType,
   Load,
   LoadCursor,

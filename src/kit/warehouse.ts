@@ -1,12 +1,15 @@
 /** What the author of a warehouse connector writes. The loader flattens messages, names and types columns, remembers the
  *  schema and decides what is new; a connector speaks the dialect. */
 
-import type { Fields } from './field.ts'
+import { field, type Fields } from './field.ts'
 
 /** Types of the contract (warehouses.md §4). `json` is used for `_unmapped` only. */
 export type ColumnType = 'boolean' | 'integer' | 'float' | 'timestamp' | 'varchar' | 'json'
 
-export type Cell = boolean | number | bigint | string | Date | null
+/** What a row holds in a column: boolean; integer as number or bigint; float as number; timestamp as milliseconds since the
+ *  epoch; varchar and json as text without U+0000 and lone surrogates. `null` is NULL; `undefined` means that the message says
+ *  nothing: NULL in a row that is added, the old value in a row that is merged. */
+export type Cell = boolean | number | bigint | string | null | undefined
 
 export interface WarehouseDefinition {
   name: string
@@ -33,17 +36,31 @@ export interface TableSchema {
   columns: Map<string, ColumnType>
 }
 
-/** Rows for one table, all with the same columns in the same order. */
+/** Rows for one table, column by column: that is how columnar engines take them, and how they are typed. */
 export interface TableRows {
   schema: string
   table: string
-  columns: { name: string; type: ColumnType }[]
-  rows: Cell[][]
+  rowCount: number
+  /** Always with `id` and `received_at`. */
+  columns: ColumnRows[]
 }
 
+export interface ColumnRows {
+  name: string
+  type: ColumnType
+  /** Where the values come from in a message (`traits.email`); the key under which `_unmapped` would hold one. */
+  path?: string
+  /** One for each row. */
+  cells: Cell[]
+}
+
+/** Rows of `users` or `accounts`, each the state that one call describes, in the order of `received_at`. A newer call
+ *  overwrites what it carries, an older one only fills NULLs. */
 export interface UpsertRows extends TableRows {
-  /** Per row, which columns this call carries (an explicit null clears; a column not carried keeps its value). Same order as `columns`. */
-  carries: boolean[][]
+  /** The append table and, for each row, the id there of the message that the row comes from. A row counts only when its message
+   *  is new in that table with this load: a message seen before must never touch the state again. Absent when the append
+   *  table is switched off. */
+  onlyIfNew?: { table: string; ids: string[] }
 }
 
 export interface LoadCursor {
@@ -83,9 +100,8 @@ export interface Load {
   addColumns: { schema: string; table: string; column: string; type: ColumnType }[]
   alterColumns: { schema: string; table: string; column: string; from: ColumnType; to: ColumnType }[]
   append: TableRows[]
-  /** `users` and `accounts`. Rows come in the order of `received_at`; `onlyIfNew` names the append table and row id that must
-   *  be new in this load for the upsert to count (a message seen before must never touch `users` again). */
-  upsert: (UpsertRows & { onlyIfNew: { table: string; ids: string[] } })[]
+  /** `users` and `accounts`. */
+  upsert: UpsertRows[]
   cursors: (LoadCursor & { fromOffset: number })[]
 }
 
@@ -105,6 +121,44 @@ export interface QueryResult {
   columns: string[]
   /** Rows in chunks; cells are JSON-ready (timestamps ISO 8601 UTC, integers beyond 2^53 as strings). */
   rows: AsyncIterable<unknown[][]>
+}
+
+/** Settings that the loader reads whatever the warehouse (`loader/load-settings.ts`); every warehouse has them among its own. */
+export const loadFields = {
+  widenTypes: field.string({
+    label: 'Widen types',
+    description:
+      'safe: a column is altered from integer to float, or from boolean or timestamp to text, when a value needs it. off: never.',
+    choices: [
+      { label: 'Safe', value: 'safe' },
+      { label: 'Off', value: 'off' },
+    ],
+  }),
+  reservedColumns: field.string({
+    label: 'Reserved columns',
+    description:
+      'What happens to a property that is named like one of our columns: kept in _unmapped, or stored with the prefix _.',
+    choices: [
+      { label: 'Keep in _unmapped', value: 'unmapped' },
+      { label: 'Prefix with _', value: 'prefix' },
+    ],
+  }),
+  keepUnmapped: field.boolean({
+    label: 'Keep what does not fit',
+    description: 'Values that fit no column are kept as JSON in the column _unmapped. Default: true.',
+  }),
+  columnsMax: field.integer({
+    label: 'Columns of a table',
+    description: 'Values of further columns go to _unmapped. Default: 1500.',
+  }),
+  tablesMax: field.integer({
+    label: 'Tables of a source',
+    description: 'Events beyond it have rows in tracks only. Default: 5000.',
+  }),
+  textLengthMax: field.integer({
+    label: 'Characters of a text cell',
+    description: 'Longer text is cut, and kept whole in _unmapped. Default: no limit.',
+  }),
 }
 
 export function defineWarehouse(definition: WarehouseDefinition): WarehouseDefinition {

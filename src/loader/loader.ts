@@ -1,0 +1,212 @@
+/** The room: keeps a `WarehouseSync` for each warehouse of the configuration, and answers status, trace, `sync` and `sql`. */
+import type { Clock } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Registry } from '../base/metrics.ts'
+import { eventFlags, isCall, type Frame, type Journal } from '../journal/index.ts'
+import type { QueryLimits, QueryResult, WarehouseConnection, WarehouseDefinition } from '../kit/index.ts'
+import { isLoadedTo } from '../protocol/index.ts'
+import type { SnapshotSource, SourceSnapshot, WarehouseSnapshot } from '../store/index.ts'
+import { createLoaderMetrics } from './metrics.ts'
+import { parseMessage } from './read-events.ts'
+import { statusOf, type ConnectionStatus } from './status.ts'
+import type { SyncRecord } from './sync-record.ts'
+import { WarehouseSync } from './sync.ts'
+
+export interface LoaderParts {
+  journal: Journal
+  snapshots: SnapshotSource
+  clock: Clock
+  log: Logger
+  metrics?: Registry
+  random: () => number
+  newId: () => string
+  /** Opens a warehouse, its secrets unsealed. */
+  connect(warehouse: WarehouseSnapshot): Promise<WarehouseConnection>
+  /** The definition of a type of the catalogue. */
+  definitionOf(type: string): Promise<WarehouseDefinition> | WarehouseDefinition
+}
+
+/** What became of one message at one warehouse. */
+export interface WarehouseTrace {
+  warehouse: string
+  state: 'loaded' | 'waiting' | 'dropped'
+  /** Of a dropped one. */
+  code?: string
+  loadId?: string
+  committedAt?: string
+}
+
+export interface WarehouseStatus {
+  warehouse: string
+  lastSync: SyncRecord | undefined
+  nextSyncAt: string | undefined
+  consecutiveFailures: number
+}
+
+export interface Loader {
+  /** Makes the first run of each warehouse and keeps their schedules. */
+  start(): void
+  /** Loads everything that is durable in `events` now. Throws `unknown_warehouse` and `sync_failed`. */
+  syncNow(slug: string): Promise<SyncRecord>
+  /** The accounting of every source × warehouse. A warehouse that cannot be reached is left out, with its error in `warehouses`. */
+  status(): Promise<{ connections: ConnectionStatus[]; warehouses: WarehouseStatus[] }>
+  /** Newest first. */
+  history(slug: string): SyncRecord[]
+  /** What became of the message of `events` at this place, at each warehouse of its source. */
+  trace(sourceNumber: number, partition: number, offset: number): Promise<WarehouseTrace[]>
+  /** Runs one read-only statement. Without a slug: the only warehouse, else the one called `local`. */
+  query(slug: string | undefined, sql: string, limits: QueryLimits): Promise<QueryResult>
+  /** Lowest offset of the partition of `events` that an enabled warehouse still needs; infinite when there is none. */
+  lowWatermark(partition: number): number
+  /** Lets running loads end their transaction, then closes the warehouses. */
+  stop(): Promise<void>
+}
+
+export function createLoader(parts: LoaderParts): Loader {
+  const { journal, snapshots } = parts
+  const metrics = parts.metrics === undefined ? undefined : createLoaderMetrics(parts.metrics)
+  const syncs = new Map<string, WarehouseSync>()
+  const stops: (() => void)[] = []
+
+  function reconcile(): void {
+    const { warehouses } = snapshots.current
+    for (const warehouse of warehouses) {
+      const known = syncs.get(warehouse.id)
+      if (known === undefined) addWarehouse(warehouse)
+      else known.reconfigure()
+    }
+    for (const [id, sync] of syncs) {
+      if (warehouses.some((warehouse) => warehouse.id === id)) continue
+      syncs.delete(id)
+      void sync.stop()
+    }
+  }
+
+  let isStarted = false
+
+  function addWarehouse({ id, slug }: WarehouseSnapshot): void {
+    const warehouse = () => snapshots.current.warehouses.find((one) => one.id === id)
+    const sources = () => sourcesOf(warehouse())
+    const sync = new WarehouseSync({ ...parts, metrics, warehouse, sources }, slug)
+    syncs.set(id, sync)
+    if (isStarted) sync.start()
+  }
+
+  function sourcesOf(warehouse: WarehouseSnapshot | undefined): SourceSnapshot[] {
+    return snapshots.current.sources.filter(({ number }) => warehouse?.sources.includes(number) === true)
+  }
+
+  function find(slug: string | undefined): { warehouse: WarehouseSnapshot; sync: WarehouseSync } {
+    const { warehouses } = snapshots.current
+    const warehouse =
+      slug === undefined && warehouses.length === 1
+        ? warehouses[0]
+        : warehouses.find((one) => one.slug === (slug ?? 'local') || one.id === slug)
+    const sync = warehouse && syncs.get(warehouse.id)
+    if (warehouse === undefined || sync === undefined) {
+      const known = warehouses.map((one) => one.slug).join(', ')
+      const message = slug === undefined ? 'Which warehouse?' : `There is no warehouse "${slug}".`
+      throw new AppError('unknown_warehouse', 404, message, { hint: `Warehouses: ${known === '' ? 'none' : known}.` })
+    }
+    return { warehouse, sync }
+  }
+
+  async function syncNow(slug: string): Promise<SyncRecord> {
+    const { warehouse, sync } = find(slug)
+    if (!warehouse.isEnabled) throw new AppError('warehouse_disabled', 409, `The warehouse "${slug}" is disabled.`)
+    const record = await sync.sync()
+    if (record.error !== undefined)
+      throw new AppError('sync_failed', 502, `The sync of "${slug}" failed: ${record.error}`)
+    return record
+  }
+
+  async function status(): ReturnType<Loader['status']> {
+    const connections: ConnectionStatus[] = []
+    const warehouses: WarehouseStatus[] = []
+    for (const warehouse of snapshots.current.warehouses) {
+      const sync = syncs.get(warehouse.id)
+      if (sync === undefined) continue
+      warehouses.push(describe(warehouse, sync))
+      for (const source of sourcesOf(warehouse)) {
+        connections.push(await statusOf({ journal, clock: parts.clock, warehouse, source, sync }))
+      }
+    }
+    return { connections, warehouses }
+  }
+
+  function describe({ slug }: WarehouseSnapshot, sync: WarehouseSync): WarehouseStatus {
+    const nextMs = sync.nextSyncMs
+    return {
+      warehouse: slug,
+      lastSync: sync.history.at(-1),
+      nextSyncAt: nextMs === undefined ? undefined : new Date(nextMs).toISOString(),
+      consecutiveFailures: sync.consecutiveFailures,
+    }
+  }
+
+  async function trace(sourceNumber: number, partition: number, offset: number): Promise<WarehouseTrace[]> {
+    const source = snapshots.current.sources.find(({ number }) => number === sourceNumber)
+    const frame = await journal.readOne('events', partition, offset)
+    if (source === undefined || (frame !== undefined && !isCall(frame.kind))) return []
+    const traces: WarehouseTrace[] = []
+    for (const warehouse of snapshots.current.warehouses) {
+      const sync = syncs.get(warehouse.id)
+      if (sync === undefined || !warehouse.sources.includes(sourceNumber)) continue
+      traces.push(await traceAt(warehouse, sync, source, { partition, offset, frame }))
+    }
+    return traces
+  }
+
+  async function traceAt(
+    warehouse: WarehouseSnapshot,
+    sync: WarehouseSync,
+    source: SourceSnapshot,
+    { partition, offset, frame }: { partition: number; offset: number; frame: Frame | undefined },
+  ): Promise<WarehouseTrace> {
+    const cursor = (await sync.cursorsOf(source)).find((one) => one.partition === partition)
+    if (cursor === undefined || offset >= cursor.offset) return { warehouse: warehouse.slug, state: 'waiting' }
+    if (frame !== undefined && isExcluded(frame, warehouse)) {
+      return { warehouse: warehouse.slug, state: 'dropped', code: 'FILTERED_BY_INTEGRATIONS_OBJECT' }
+    }
+    const loads = await sync.withConnection((connection) => {
+      return connection.readLoads(journal.id, source.id, partition, offset)
+    })
+    const load = loads.at(-1)
+    const loaded: WarehouseTrace = { warehouse: warehouse.slug, state: 'loaded' }
+    return load === undefined ? loaded : { ...loaded, loadId: load.id, committedAt: load.committedAt.toISOString() }
+  }
+
+  reconcile()
+
+  return {
+    start() {
+      isStarted = true
+      for (const sync of syncs.values()) sync.start()
+      stops.push(snapshots.onChange(reconcile))
+      stops.push(journal.onAppend('events', () => syncs.forEach((sync) => sync.wake())))
+    },
+    syncNow,
+    status,
+    history: (slug) => [...find(slug).sync.history].reverse(),
+    trace,
+    async query(slug, sql, limits) {
+      const { sync } = find(slug)
+      return sync.withConnection((connection) => connection.query(sql, limits))
+    },
+    lowWatermark(partition) {
+      const enabled = snapshots.current.warehouses.filter(({ isEnabled }) => isEnabled)
+      const marks = enabled.map(({ id }) => syncs.get(id)?.lowWatermark(partition) ?? 0)
+      return Math.min(Number.POSITIVE_INFINITY, ...marks)
+    },
+    async stop() {
+      for (const stop of stops) stop()
+      await Promise.all([...syncs.values()].map((sync) => sync.stop()))
+    },
+  }
+}
+
+function isExcluded(frame: Frame, { id, slug }: WarehouseSnapshot): boolean {
+  if (frame.isDamaged || (frame.flags & eventFlags.integrations) === 0) return false
+  return !isLoadedTo(parseMessage(frame.body).integrations, [id, slug])
+}
