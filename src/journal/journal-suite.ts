@@ -255,6 +255,16 @@ export function journalSuite(name: string, makeJournal: (options: SuiteOptions) 
       )
     }, 4_000)
 
+    test('the checkpoint at the head of any segment kept can be read', async ({ journal }) => {
+      let count = 0
+      const { writer } = await open(journal, 0, () => ({ count }))
+      for (; count < 100; count += 1) await writer.append(texts('.'.repeat(200)))
+      for (const { baseOffset } of await journal.segments('received', 0)) {
+        assert.deepEqual(await journal.checkpointAt('received', 0, baseOffset), { count: baseOffset })
+      }
+      assert.equal(await journal.checkpointAt('received', 0, 1), undefined)
+    }, 4_000)
+
     test('removal spares the segment being written and the one before it', async ({ journal }) => {
       const writer = await openFresh(journal)
       for (let index = 0; index < 100; index += 1) await writer.append(texts('.'.repeat(200)))

@@ -8,13 +8,14 @@ import type { Frame, Gap, Journal, OpenedWriter, OpenWriterOptions, Reader, Segm
 import { openIfPresent } from '../whole-file.ts'
 import { createAppendWatch } from './append-watch.ts'
 import { watchDiskReserve } from './disk-reserve.ts'
-import { encodeMark, readMark, type DurableMark } from './durable-mark.ts'
-import { headerBytes, isHeaderSound, timeMsAt, viewOf } from './frame-codec.ts'
+import { encodeMark, type DurableMark } from './durable-mark.ts'
 import { readIdentity } from './journal-identity.ts'
 import { listPartitions, listSegments, markPath, partitionDirectory, segmentPath } from './layout.ts'
+import { openPublishedMarks } from './published-marks.ts'
 import { SegmentReader } from './reader.ts'
 import { recoverPartition } from './recovery.ts'
 import { createSegmentFiles } from './segment-files.ts'
+import { createSegmentList } from './segment-list.ts'
 import { readSegmentHead } from './segment-head.ts'
 import { SegmentWriter } from './writer.ts'
 
@@ -51,7 +52,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const reserveBytes = typeof diskReserveBytes === 'number' ? () => diskReserveBytes : diskReserveBytes
   const files = createSegmentFiles(fileSystem, identity.frameTag)
   const cold = archiveDirectory === undefined ? undefined : openColdStore(fileSystem, archiveDirectory)
-  const marks = createMarks(fileSystem)
+  const marks = openPublishedMarks(fileSystem)
+  const segmentList = createSegmentList(fileSystem, identity.frameTag)
   const writers = new Map<string, SegmentWriter>()
   const opening = new Set<string>()
   const reserve = await watchDiskReserve({ directory, fileSystem, clock, reserveBytes, log })
@@ -131,44 +133,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 
   async function segments(topic: Topic, partition: number): Promise<Segment[]> {
-    const bases = await listSegments(fileSystem, pathOf(topic, partition))
-    const mark = await markOf(topic, partition)
-    const found = await Promise.all(
-      bases.map((base, index) => describeSegment(topic, partition, base, bases[index + 1], mark)),
-    )
-    return found.filter((segment) => segment !== undefined)
-  }
-
-  async function describeSegment(
-    topic: Topic,
-    partition: number,
-    baseOffset: number,
-    nextBase: number | undefined,
-    mark: DurableMark | undefined,
-  ): Promise<Segment | undefined> {
-    const partitionPath = pathOf(topic, partition)
-    const handle = await openIfPresent(fileSystem, segmentPath(partitionPath, baseOffset), 'read')
-    if (handle === undefined) return undefined
-    await handle.close()
-    const file = await files.open(partitionPath, baseOffset)
-    try {
-      const isSealed = nextBase !== undefined && mark !== undefined && baseOffset < mark.segmentBase
-      const endOffset = isSealed ? nextBase : Math.max(baseOffset, mark?.end ?? 0)
-      const next = isSealed ? await files.open(partitionPath, nextBase) : undefined
-      const lastTimeMs = next?.head?.previousLastTimeMs ?? 0
-      await next?.release()
-      const first = await file.locate(baseOffset, { offset: endOffset, position: await file.handle.size() })
-      return {
-        baseOffset,
-        endOffset,
-        bytes: await file.handle.size(),
-        isSealed,
-        firstTimeMs: await timeOfFrame(file.handle, first.position, identity.frameTag),
-        lastTimeMs,
-      }
-    } finally {
-      await file.release()
-    }
+    const timeOf = async (offset: number) => (await readOne(topic, partition, offset))?.timeMs ?? 0
+    return await segmentList.list({ path: pathOf(topic, partition), mark: await markOf(topic, partition), timeOf })
   }
 
   async function checkpointAt(topic: Topic, partition: number, baseOffset: number): Promise<unknown> {
@@ -242,57 +208,4 @@ async function* framesBetween(reader: Reader, end: number): AsyncIterable<Frame 
   } finally {
     await reader.close()
   }
-}
-
-async function timeOfFrame(handle: FileHandle, position: number, tag: number): Promise<number> {
-  const header = Buffer.alloc(headerBytes)
-  const count = await handle.read(header, position)
-  const view = viewOf(header)
-  return count === headerBytes && isHeaderSound(view, 0, tag) ? timeMsAt(view, 0) : 0
-}
-
-interface Marks {
-  read(partitionPath: string): Promise<DurableMark | undefined>
-  close(): Promise<void>
-}
-
-/** The marks that other processes publish. */
-function createMarks(fileSystem: FileSystem): Marks {
-  const handles = new Map<string, FileHandle>()
-  const newest = new Map<string, DurableMark>()
-
-  async function handleOf(partitionPath: string): Promise<FileHandle | undefined> {
-    const open = handles.get(partitionPath)
-    if (open !== undefined) return open
-    const handle = await openIfPresent(fileSystem, markPath(partitionPath), 'read')
-    if (handle === undefined) return undefined
-    // Another call may have opened it meanwhile.
-    const other = handles.get(partitionPath)
-    if (other !== undefined) await handle.close()
-    else handles.set(partitionPath, handle)
-    return other ?? handle
-  }
-
-  async function read(partitionPath: string): Promise<DurableMark | undefined> {
-    const handle = await handleOf(partitionPath)
-    const mark = handle === undefined ? undefined : await readMark(handle)
-    const known = newest.get(partitionPath)
-    if (mark !== undefined && (known === undefined || mark.end >= known.end)) newest.set(partitionPath, mark)
-    return newest.get(partitionPath) ?? (await markWithoutFile(fileSystem, partitionPath))
-  }
-
-  return {
-    read,
-    async close() {
-      for (const handle of handles.values()) await handle.close()
-      handles.clear()
-    },
-  }
-}
-
-/** A lost mark is written anew by the partition's writer. Until then everything before the newest segment is known to be
- *  durable, because a segment is begun only then. */
-async function markWithoutFile(fileSystem: FileSystem, partitionPath: string): Promise<DurableMark | undefined> {
-  const base = (await listSegments(fileSystem, partitionPath)).at(-1)
-  return base === undefined ? undefined : { end: base, segmentBase: base, position: 0 }
 }
