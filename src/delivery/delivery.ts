@@ -112,6 +112,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       },
       onFailed,
     })
+    await keepBelowEnds(journal, recovered.ledgers.values(), log)
     for (const ledger of recovered.ledgers.values()) {
       if (ledger.isDeleted) closedLedgers.set(ledger.connection, ledger)
       else connections.set(ledger.connection, makeConnection(ledger))
@@ -400,6 +401,22 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       return lastMs === 0 ? undefined : lastMs
     },
     deadLetters: (connection, limit) => store.deadLetters(connection, limit),
+  }
+}
+
+/** An offset is never used again, so no cursor can be past the end of its partition, unless the journal lost its end. What comes
+ *  then is new, whatever was said of its offset before. */
+async function keepBelowEnds(journal: Journal, ledgers: Iterable<Ledger>, log: Logger): Promise<void> {
+  for (const ledger of ledgers) {
+    for (const [partition, books] of ledger.partitions) {
+      const end = await journal.durableEnd('events', partition)
+      if (books.cursor <= end && books.counted <= end) continue
+      const { connection } = ledger
+      log.error({ connection, partition, cursor: books.cursor, end }, 'the journal is shorter than what was read of it')
+      books.cursor = Math.min(books.cursor, end)
+      books.counted = Math.min(books.counted, end)
+      for (const offset of books.ended) if (offset >= end) books.ended.delete(offset)
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  * crash is never more than what was in flight.
  */
 import type { Clock, TimerHandle } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
 import type { SendRequest } from '../kit/index.ts'
 import { attempt, type AttemptResult } from './attempt.ts'
 import { createBatcher } from './batcher.ts'
@@ -133,8 +134,8 @@ export function createLane(parts: LaneParts): Lane {
   }
 
   function learn({ endings, startedAtMs, latencyMs }: AttemptResult, wasFull: boolean): void {
-    const failure = (Array.isArray(endings) ? endings : [endings]).find(({ kind }) => kind === 'retry')
-    if (failure?.kind !== 'retry') {
+    const failure = failureOf(endings)
+    if (failure === undefined) {
       concurrency.succeeded(latencyMs, wasFull)
       if (circuit.succeeded()) parts.onRecovered()
       return
@@ -142,6 +143,17 @@ export function createLane(parts: LaneParts): Lane {
     if (isCongestion(failure.code)) concurrency.congested(startedAtMs, clock.now())
     circuit.failed(clock.now(), failure.afterMs)
     if (circuit.state === 'open') parts.onPaused()
+  }
+
+  function offer(leg: PendingLeg): void {
+    try {
+      batcher.add(leg, plan.settings, plan.delivery.batchMaxWaitMs)
+    } catch (error) {
+      // The connector's own code, on this message's payload: the message ends, the connection goes on.
+      const endings: Ending = { kind: 'discarded', code: 'INTERNAL', detail: messageOf(error) }
+      const result = { endings, startedAtMs: clock.now(), latencyMs: 0 }
+      append(groupEndings([leg], result, { plan, nowMs: clock.now(), random }), () => {})
+    }
   }
 
   return {
@@ -157,7 +169,7 @@ export function createLane(parts: LaneParts): Lane {
     get queued() {
       return batcher.size + fresh.size + repeats.size
     },
-    offer: (leg) => batcher.add(leg, plan.settings, plan.delivery.batchMaxWaitMs),
+    offer,
     pump,
     configure(next) {
       plan = next
@@ -184,6 +196,13 @@ function deadlineMs(plan: ConnectionPlan): number {
 
 function invalid(problem: string | undefined): Ending {
   return { kind: 'discarded', code: 'INVALID_SETTINGS', ...(problem === undefined ? {} : { detail: problem }) }
+}
+
+/** The failure of an attempt that failed as a whole. Where one message was taken the destination is there. */
+function failureOf(endings: Ending | Ending[]): Extract<Ending, { kind: 'retry' }> | undefined {
+  const all = Array.isArray(endings) ? endings : [endings]
+  const [first] = all
+  return first?.kind === 'retry' && all.every(({ kind }) => kind === 'retry') ? first : undefined
 }
 
 /** The destination has too much to do, or does not answer. */
