@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import webhook from '../../connectors/destinations/webhook/index.ts'
 import { fakeVendor, type FakeVendor, type VendorRequest } from '../../test/support/fake-vendor.ts'
 import { eventFlags } from '../journal/index.ts'
+import { field } from '../kit/index.ts'
 import type { FilterSnapshot, MappingSnapshot } from '../store/index.ts'
 
 import { openStage, SOURCE } from './testing/stage.ts'
@@ -390,4 +392,129 @@ test('an opened delivery answers questions and sends nothing', async (t) => {
   const status = await stage.status()
   assert.deepEqual([status.received, status.waiting, vendor.requests.length], [7, 7, 0])
   assert.deepEqual(await stage.delivery.recount(), [])
+})
+
+test('what the journal lost is counted as dropped or discarded, never as waiting for ever', async (t) => {
+  const vendor = await vendorOf(t)
+  const stage = await openStage(t, { destinations: [{ url: vendor.url }] })
+  const lost: Record<number, 'damaged' | 'corrupt' | 'expired'> = { 10: 'damaged', 20: 'corrupt', 21: 'corrupt' }
+  stage.damage((offset) => lost[offset])
+  await stage.start()
+  await stage.emit(100)
+  const status = await stage.until(({ waiting, received }) => received === 100 && waiting === 0)
+  assert.deepEqual([status.delivered, status.dropped], [97, { JOURNAL_CORRUPT: 3 }])
+  await stage.stop()
+  await stage.start()
+  assert.deepEqual(await stage.status(), status)
+})
+
+test('what leaves the journal before a slow connection has read it is discarded as WINDOW_EXHAUSTED', async (t) => {
+  const vendor = await vendorOf(t)
+  vendor.answerWith('hang')
+  const stage = await openStage(t, { destinations: [{ url: vendor.url, delivery: { requestTimeoutMs: 2_000 } }] })
+  await stage.start()
+  await stage.emit(12_000)
+  await stage.emit(12_000, (index) => (index % 2 === 0 ? {} : { type: 'duplicate', message: { code: 'duplicate' } }))
+  await stage.until(({ received }) => received === 24_000)
+  // 100 frames that were counted, 50 of them messages, too far on for the connection to have read them.
+  stage.damage((offset) => (offset >= 22_000 && offset < 22_100 ? 'expired' : undefined))
+  vendor.answerWith(200)
+  const status = await stage.until(({ waiting }) => waiting === 0)
+  assert.deepEqual([status.duplicate, status.discarded, status.delivered], [6000, { WINDOW_EXHAUSTED: 50 }, 17_950])
+})
+
+test('a message that waits and is gone when its time comes is discarded as WINDOW_EXHAUSTED', async (t) => {
+  const vendor = await vendorOf(t)
+  vendor.answerWith(503)
+  const stage = await openStage(t, { destinations: [{ url: vendor.url, delivery: { retryFirstDelayMs: 200 } }] })
+  await stage.start()
+  await stage.emit(3)
+  await vendor.until(({ requests }) => requests.length >= 3)
+  stage.damage((offset) => (offset === 1 ? 'expired' : undefined))
+  vendor.answerWith(200)
+  const status = await stage.until(({ waiting }) => waiting === 0)
+  assert.deepEqual([status.delivered, status.discarded, status.deadLetters], [2, { WINDOW_EXHAUSTED: 1 }, 0])
+})
+
+test('a connector that breaks on one message ends that message only', async (t) => {
+  const vendor = await vendorOf(t)
+  const breaking = (json: string | undefined) => {
+    if (json?.includes('poison')) throw new TypeError('Cannot read properties of undefined')
+  }
+  const stage = await openStage(t, {
+    destinations: [{ type: 'broken' }],
+    definitionOf: () => ({
+      name: 'Broken',
+      description: 'Breaks.',
+      settings: {},
+      presets: [
+        {
+          name: 'All',
+          action: 'send',
+          trigger: 'type = "track"',
+          fields: { id: { '@path': '$.messageId' }, kind: { '@path': '$.kind' } },
+        },
+      ],
+      actions: {
+        send: {
+          title: 'Send',
+          description: 'Sends.',
+          fields: {
+            id: field.string({ label: 'Id', description: 'Which.' }),
+            kind: field.string({ label: 'Kind', description: 'What.' }),
+          },
+          batchSizeMax: ({ kind }) => {
+            if (kind === 'key') throw new RangeError('No size')
+            return 1
+          },
+          performBatch: async () => undefined,
+          async perform(request, { messagesJson }) {
+            breaking(messagesJson[0])
+            await request(vendor.url, { method: 'POST', body: messagesJson[0]! })
+          },
+        },
+      },
+    }),
+  })
+  await stage.start()
+  await stage.emit(20, (index) => ({ message: { kind: index === 7 ? 'poison' : index === 9 ? 'key' : 'good' } }))
+  const status = await stage.until(({ waiting, received }) => received === 20 && waiting === 0)
+  assert.deepEqual([status.delivered, status.discarded, status.deadLetters], [18, { INTERNAL: 2 }, 2])
+})
+
+test('a destination of a type that is not there waits, the others go on, and it goes on when the type has come', async (t) => {
+  const vendor = await vendorOf(t)
+  let isThere = false
+  const stage = await openStage(t, {
+    destinations: [{ url: vendor.url }, { number: 2, type: 'missing', url: vendor.url }],
+    definitionOf(type) {
+      if (type === 'missing' && !isThere) throw new Error('No such folder')
+      return webhook
+    },
+  })
+  await stage.start()
+  await stage.emit(5)
+  await stage.until(({ delivered }) => delivered === 5, 1)
+  assert.equal((await stage.status(2)).waiting, 5)
+  isThere = true
+  stage.configure([{ url: vendor.url }, { number: 2, type: 'missing', url: vendor.url }])
+  await stage.until(({ delivered }) => delivered === 5, 2)
+})
+
+test('the low watermark is where the slowest connection stands', async (t) => {
+  const [hanging, vendor] = [await vendorOf(t), await vendorOf(t)]
+  hanging.answerWith(({ body }) => (body.includes('"stuck":true') ? 'hang' : 200))
+  const delivery = { requestTimeoutMs: 60_000 }
+  const stage = await openStage(t, {
+    destinations: [
+      { url: hanging.url, delivery },
+      { number: 2, url: vendor.url },
+    ],
+  })
+  await stage.start()
+  await stage.emit(40, (index) => ({ message: { stuck: index === 25 } }))
+  await stage.until(({ delivered }) => delivered === 39, 1)
+  await stage.until(({ delivered }) => delivered === 40, 2)
+  assert.equal(stage.delivery.lowWatermark(0), 25)
+  assert.ok(stage.delivery.lastDeliveredAt()! > 0)
 })

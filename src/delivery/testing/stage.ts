@@ -10,7 +10,15 @@ import { systemClock } from '../../base/clock.ts'
 import { diskFileSystem } from '../../base/file-system.ts'
 import { silentLogger } from '../../base/logger.ts'
 import { createEgress } from '../../egress/index.ts'
-import { eventKinds, openJournal, type FrameInput, type Journal, type PartitionWriter } from '../../journal/index.ts'
+import {
+  eventKinds,
+  openJournal,
+  type Frame,
+  type FrameInput,
+  type Gap,
+  type Journal,
+  type PartitionWriter,
+} from '../../journal/index.ts'
 import type { DestinationDefinition } from '../../kit/index.ts'
 import { createFixedSnapshotSource } from '../../store/snapshot-file.ts'
 import { defaultDeployment } from '../../store/snapshot.ts'
@@ -37,6 +45,8 @@ export interface Stage {
   crash(): Promise<void>
   /** What happens to appends to `outcomes`: nothing is written, or it is written and nobody is told. */
   freezeOutcomes(how: 'before' | 'after'): void
+  /** How `events` reads from now on at each offset: as a damaged frame, or as a gap. */
+  damage(howAt: (offset: number) => Damage | undefined): void
   status(connection?: number): Promise<ConnectionStatus>
   /** Resolves when the status of the connection is as wanted; checks on the way that it always adds up. */
   until(wanted: (status: ConnectionStatus) => boolean, connection?: number): Promise<ConnectionStatus>
@@ -50,6 +60,8 @@ export interface Emitted {
 }
 
 export type Destination = Partial<DestinationSnapshot> & { url?: string }
+
+export type Damage = 'damaged' | Gap['reason']
 
 export interface StageOptions {
   destinations: Destination[]
@@ -72,6 +84,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
   let total = 0
   let serial = 0
   let freeze: Freeze = { how: undefined, isDead: false, appends: new Set() }
+  let howDamaged: (offset: number) => Damage | undefined = () => undefined
   let delivery: Delivery | undefined
   let store: OutcomeStore | undefined
 
@@ -96,7 +109,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
     freeze = mine
     store = openOutcomeStore(join(directory, 'delivery.db'))
     const made = createDelivery({
-      journal: freezable(journal, mine),
+      journal: damageable(freezable(journal, mine), (offset) => howDamaged(offset)),
       snapshots,
       clock: systemClock,
       random: Math.random,
@@ -166,6 +179,9 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
     },
     freezeOutcomes(how) {
       freeze.how = how
+    },
+    damage(howAt) {
+      howDamaged = howAt
     },
     async status(connection = 1) {
       const all = await running().status()
@@ -244,6 +260,37 @@ function freezable(journal: Journal, freeze: Freeze): Journal {
         close: () => writer.close(),
       }
       return { ...opened, writer: wrapped }
+    },
+  }
+}
+
+/** A journal whose readers of `events` meet damage. */
+function damageable(journal: Journal, howAt: (offset: number) => Damage | undefined): Journal {
+  const damaged = (item: Frame | Gap): Frame | Gap => {
+    const how = item.type === 'frame' ? howAt(item.offset) : undefined
+    if (how === undefined || item.type === 'gap') return item
+    return how === 'damaged'
+      ? { ...item, isDamaged: true }
+      : { type: 'gap', offset: item.offset, count: 1, reason: how }
+  }
+  return {
+    ...journal,
+    async readOne(topic, partition, offset) {
+      const frame = await journal.readOne(topic, partition, offset)
+      const item = frame && topic === 'events' ? damaged(frame) : frame
+      return item?.type === 'frame' ? item : undefined
+    },
+    async openReader(topic, partition, offset) {
+      const reader = await journal.openReader(topic, partition, offset)
+      if (topic !== 'events') return reader
+      return {
+        get offset() {
+          return reader.offset
+        },
+        read: async (bytesMax) => (await reader.read(bytesMax)).map(damaged),
+        seek: (to) => reader.seek(to),
+        close: () => reader.close(),
+      }
     },
   }
 }
