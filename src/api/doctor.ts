@@ -72,11 +72,11 @@ async function checkDelivery(roles: Roles): Promise<Check> {
 }
 
 async function checkWarehouses(roles: Roles): Promise<Check> {
-  const statuses = await roles.loaderStatus()
+  const { warehouses } = await roles.loaderStatus()
   return checkOf(
     'warehouses load',
-    statuses.flatMap(({ warehouse, lastError }) =>
-      lastError === undefined ? [] : [`Warehouse ${warehouse}: ${lastError}`],
+    warehouses.flatMap(({ warehouse, lastSync }) =>
+      lastSync?.error === undefined ? [] : [`Warehouse ${warehouse}: ${lastSync.error}`],
     ),
   )
 }

@@ -27,7 +27,7 @@ export function createFlowHealth(roles: Roles, clock: Clock): { read(): Promise<
       const decided = Object.values(pipeline.sources).map(
         (counts) => counts.processed + counts.duplicate + sum(counts.rejected) + sum(counts.dropped),
       )
-      const ended = [...delivery, ...loader].map(
+      const ended = [...delivery, ...loader.connections].map(
         (counts) => counts.delivered + sum(counts.discarded) + sum(counts.dropped),
       )
       const total = [...decided, ...ended].reduce((a, b) => a + b, 0)

@@ -1,5 +1,11 @@
 /** What the control process asks the others for. `main/` answers it over their sockets, or in process when no server runs. */
 import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
+import type {
+  ConnectionStatus as LoadedConnectionStatus,
+  SyncRecord,
+  WarehouseStatus,
+  WarehouseTrace,
+} from '../loader/index.ts'
 import type { PipelineStatus, CountDifference, TracedFrame } from '../pipeline/index.ts'
 
 export interface Roles {
@@ -13,10 +19,10 @@ export interface Roles {
   deliveryTrace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
   /** What the journal contradicts of the delivery's counts: sentences. */
   deliveryRecount(): Promise<string[]>
-  loaderStatus(): Promise<LoaderConnectionStatus[]>
-  loaderTrace(source: number, partition: number, offset: number): Promise<LoadTrace[]>
+  loaderStatus(): Promise<LoaderStatus>
+  loaderTrace(source: number, partition: number, offset: number): Promise<WarehouseTrace[]>
   /** Resolves when all of `events` that was durable at the call is committed in the warehouse. */
-  loaderSync(warehouse: string): Promise<SyncSummary>
+  loaderSync(warehouse: string): Promise<SyncRecord>
   loaderQuery(sql: string, warehouse: string | undefined): AsyncIterable<QueryItem>
   /** Prometheus text of every process that answers. */
   metrics(): Promise<string>
@@ -37,26 +43,10 @@ export interface ConnectionCounts {
   oldestWaitingSeconds: number
 }
 
-export interface LoaderConnectionStatus extends ConnectionCounts {
-  /** Number of the warehouse and of the source. */
-  warehouse: number
-  source: number
-  lastError?: string
-  lastSyncAt?: string
-}
-
-export interface LoadTrace {
-  warehouse: number
-  state: 'loaded' | 'waiting' | 'dropped'
-  code?: string
-  loadId?: string
-  committedAt?: string
-}
-
-export interface SyncSummary {
-  rows: Record<string, number>
-  messages: number
-  durationMs: number
+/** The accounting of every source × warehouse, and how each warehouse does. */
+export interface LoaderStatus {
+  connections: LoadedConnectionStatus[]
+  warehouses: WarehouseStatus[]
 }
 
 /** First the columns, then rows. */

@@ -2,7 +2,7 @@ import type { Snapshot } from '../store/index.ts'
 import type { PipelineStatus } from '../pipeline/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import type { ConnectionStatus } from '../delivery/index.ts'
-import type { ConnectionCounts, LoaderConnectionStatus, Roles } from './roles.ts'
+import type { ConnectionCounts, LoaderStatus, Roles } from './roles.ts'
 
 /** The accounting, in the fields of design §3; scripts and checks rely on every name. */
 export interface Status {
@@ -58,24 +58,24 @@ function destinationsBySlug(snapshot: Snapshot, statuses: ConnectionStatus[]): C
   })
 }
 
-function warehousesBySlug(snapshot: Snapshot, statuses: LoaderConnectionStatus[]): ConnectionBySlug[] {
-  return snapshot.warehouses.flatMap((warehouse) =>
-    warehouse.sources.flatMap((number) => {
-      const source = snapshot.sources.find((each) => each.number === number)
+function warehousesBySlug(snapshot: Snapshot, { connections, warehouses }: LoaderStatus): ConnectionBySlug[] {
+  return snapshot.warehouses.flatMap((warehouse) => {
+    const lastSync = warehouses.find((each) => each.warehouse === warehouse.slug)?.lastSync
+    return warehouse.sources.flatMap((number) => {
+      const source = snapshot.sources.find((each) => each.number === number)?.slug
       if (source === undefined) return []
-      const status = statuses.find((each) => each.warehouse === warehouse.number && each.source === number)
-      const { lastError, lastSyncAt } = status ?? {}
+      const counts = connections.find((each) => each.warehouse === warehouse.slug && each.source === source)
       return [
         {
-          source: source.slug,
+          source,
           warehouse: warehouse.slug,
-          ...countsOf(status),
-          ...(lastError === undefined ? {} : { lastError }),
-          ...(lastSyncAt === undefined ? {} : { lastSyncAt }),
+          ...countsOf(counts),
+          ...(lastSync === undefined ? {} : { lastSyncAt: lastSync.startedAt }),
+          ...(lastSync?.error === undefined ? {} : { lastError: lastSync.error }),
         },
       ]
-    }),
-  )
+    })
+  })
 }
 
 /** Zeros for a connection that its process has not seen yet. */

@@ -1,5 +1,6 @@
 /** What happened to a message: every stage with its time, decision and code, from every process that knows of it. */
 import type { Snapshot } from '../store/index.ts'
+import type { WarehouseTrace } from '../loader/index.ts'
 import type { TracedFrame } from '../pipeline/index.ts'
 import type { DeliveryAttempt } from '../delivery/index.ts'
 import type { Roles } from './roles.ts'
@@ -21,7 +22,7 @@ export interface TracedCopy {
   place: { partition: number; offset: number }
   request: { partition: number; offset: number; index: number }
   destinations: TracedDestination[]
-  warehouses: TracedWarehouse[]
+  warehouses: WarehouseTrace[]
 }
 
 export interface TracedDestination {
@@ -33,14 +34,6 @@ export interface TracedDestination {
 }
 
 export type TracedAttempt = Omit<DeliveryAttempt, 'atMs' | 'nextTryAtMs'> & { at: string; nextTryAt?: string }
-
-export interface TracedWarehouse {
-  warehouse: string
-  state: string
-  code?: string
-  loadId?: string
-  committedAt?: string
-}
 
 /** Undefined when nobody has seen the id within the time for which it is kept. */
 export async function readTrace(snapshot: Snapshot, roles: Roles, messageId: string): Promise<Trace | undefined> {
@@ -68,7 +61,7 @@ async function traceCopy(snapshot: Snapshot, roles: Roles, frame: TracedFrame): 
   if (frame.decision !== undefined) copy.code = frame.decision.code
   if (frame.result !== 'accepted') return copy
   copy.destinations = await traceDestinations(snapshot, roles, frame)
-  copy.warehouses = await traceWarehouses(snapshot, roles, frame)
+  copy.warehouses = await roles.loaderTrace(frame.source, frame.partition, frame.offset)
   return copy
 }
 
@@ -84,14 +77,6 @@ async function traceDestinations(snapshot: Snapshot, roles: Roles, frame: Traced
       ...rest,
       ...(nextTryAtMs === undefined ? {} : { nextTryAt: iso(nextTryAtMs) }),
     })),
-  }))
-}
-
-async function traceWarehouses(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedWarehouse[]> {
-  const traced = await roles.loaderTrace(frame.source, frame.partition, frame.offset)
-  return traced.map(({ warehouse, ...rest }) => ({
-    warehouse: snapshot.warehouses.find((each) => each.number === warehouse)?.slug ?? `warehouse ${warehouse}`,
-    ...rest,
   }))
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { AppError, codeOf } from '../base/errors.ts'
-import { referencedVariables, type Plan } from '../store/index.ts'
+import type { Plan } from '../store/index.ts'
 import { readArguments, type Command } from './command.ts'
 import { openControlClient } from './control-client.ts'
 
@@ -31,7 +31,7 @@ Example:
     const text = await readConfig(fileName)
     const client = await openControlClient(environment)
     try {
-      const variables = Object.fromEntries(referencedVariables(text).map((name) => [name, environment[name]]))
+      const variables = variablesOf(text, environment)
       const dryRun = values['dry-run'] ?? false
       const params = { text, fileName, environment: variables, prune: values.prune ?? false, dryRun }
       // The answer of our own control process, of the same version.
@@ -53,4 +53,10 @@ async function readConfig(path: string): Promise<string> {
       cause: error,
     })
   }
+}
+
+/** Only what the file names goes to the server: the rest of this environment is nobody's business. */
+function variablesOf(text: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g)].map((match) => match[1] ?? '')
+  return Object.fromEntries(names.map((name) => [name, environment[name]]))
 }

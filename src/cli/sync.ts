@@ -1,4 +1,4 @@
-import type { SyncSummary } from '../api/index.ts'
+import type { SyncRecord } from '../loader/index.ts'
 import { readArguments, type Command } from './command.ts'
 import { openControlClient } from './control-client.ts'
 import { formatTable } from './table.ts'
@@ -22,14 +22,13 @@ Example:
     const client = await openControlClient(environment, 'sync')
     try {
       // The answer of our own control process, of the same version.
-      const summary = (await client.call('sync', { warehouse: positionals[0] })) as SyncSummary
+      const summary = (await client.call('sync', { warehouse: positionals[0] })) as SyncRecord
       if (values.json) await print(JSON.stringify(summary))
       else {
-        if (Object.keys(summary.rows).length > 0)
-          await print(formatTable(['table', 'new rows'], Object.entries(summary.rows)))
-        await print(
-          `${positionals[0]}: ${summary.messages.toLocaleString('en')} messages loaded in ${(summary.durationMs / 1000).toFixed(1)} s`,
-        )
+        const rows = Object.entries(summary.rows)
+        if (rows.length > 0) await print(formatTable(['table', 'rows'], rows))
+        for (const [notice, count] of Object.entries(summary.notices)) await print(`notice: ${notice} (${count})`)
+        await print(`${positionals[0]}: loaded in ${(summary.durationMs / 1000).toFixed(1)} s`)
       }
       return 0
     } finally {

@@ -1,8 +1,9 @@
 /** How the control process reaches the others: over their sockets, or in process when no server runs. */
 import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
 import { AppError } from '../base/errors.ts'
-import type { LoaderConnectionStatus, LoadTrace, QueryItem, Roles, SyncSummary } from '../api/index.ts'
+import type { LoaderStatus, QueryItem, Roles } from '../api/index.ts'
 import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
+import type { SyncRecord, WarehouseTrace } from '../loader/index.ts'
 import type { CountDifference, PipelineStatus, TracedFrame } from '../pipeline/index.ts'
 import type { Paths } from './paths.ts'
 
@@ -57,10 +58,10 @@ export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles 
     deliveryTrace: async (source, partition, offset) =>
       (await line.call('delivery', 'trace', { source, partition, offset })) as DeliveryTrace[],
     deliveryRecount: async () => (await line.call('delivery', 'recount')) as string[],
-    loaderStatus: async () => (await line.call('loader', 'status')) as LoaderConnectionStatus[],
+    loaderStatus: async () => (await line.call('loader', 'status')) as LoaderStatus,
     loaderTrace: async (source, partition, offset) =>
-      (await line.call('loader', 'trace', { source, partition, offset })) as LoadTrace[],
-    loaderSync: async (warehouse) => (await line.call('loader', 'sync', { warehouse })) as SyncSummary,
+      (await line.call('loader', 'trace', { source, partition, offset })) as WarehouseTrace[],
+    loaderSync: async (warehouse) => (await line.call('loader', 'sync', { warehouse })) as SyncRecord,
     loaderQuery: (sql, warehouse) => line.stream('loader', 'query', { sql, warehouse }) as AsyncIterable<QueryItem>,
     metrics: async () =>
       joinPages([await ownMetrics(), ...(await Promise.all(dataRoles.map((role) => metricsOf(line, role))))]),
