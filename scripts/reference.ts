@@ -3,6 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { errorCodesPage, reasonCodesPage } from './reference/codes.ts'
+import { commandLinePage } from './reference/command-line.ts'
+import { configurationPage } from './reference/configuration.ts'
 import { connectorPages } from './reference/connectors.ts'
 import { metricsPage } from './reference/metrics.ts'
 
@@ -14,6 +16,8 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['docs/reference/reason-codes.md', reasonCodesPage()],
     ['docs/reference/error-codes.md', errorCodesPage()],
     ['docs/reference/metrics.md', metricsPage(root)],
+    ['docs/reference/configuration.md', configurationPage()],
+    ['docs/reference/command-line.md', await commandLinePage(root)],
   ])
   for (const [file, text] of await connectorPages(root)) pages.set(`docs/reference/connectors/${file}`, text)
   return pages

@@ -104,6 +104,12 @@ function textOf(node: ts.Expression, values: Map<string, ts.Expression>): string
 }
 
 function listOf(node: ts.Expression | undefined): string[] {
+  if (node !== undefined && ts.isIdentifier(node)) {
+    const declaration = descendants(node.getSourceFile())
+      .filter((each) => ts.isVariableDeclaration(each))
+      .find(({ name }) => name.getText() === node.text)
+    return listOf(declaration?.initializer)
+  }
   if (node === undefined || !ts.isArrayLiteralExpression(node)) return []
   return node.elements.filter((element) => ts.isStringLiteralLike(element)).map(({ text }) => text)
 }

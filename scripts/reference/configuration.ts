@@ -1,0 +1,194 @@
+import { z } from 'zod'
+import { defaultDelivery, defaultDeployment } from '../../src/store/index.ts'
+import * as schemas from '../../src/store/config-file/schemas.ts'
+import { code, page, table } from './markdown.ts'
+
+/** What each setting does, by its path in the schemas. The page is refused while one is missing here, or left over. */
+const meanings: Record<string, string> = {
+  'workspace.name': 'Name for people.',
+  'workspace.slug': 'Short name.',
+  'tokens.*.token': 'The token, as `Authorization: Bearer` carries it. Kept as a hash.',
+  'tokens.*.role': 'What it may do.',
+  'sources.*.name': 'Name for people. Default: the slug.',
+  'sources.*.type':
+    'What sends: `javascript`, `ios`, `http-api`, … Of browsers and apps the door notes address and user agent.',
+  'sources.*.writeKeys': 'Keys that its clients use. Default: those that it has, or one that is made.',
+  'sources.*.enabled': 'False: what comes is rejected as `source_disabled`.',
+  'sources.*.ip': '`mask` cuts the end off client addresses, `drop` leaves them out.',
+  'sources.*.labels': 'Texts of your own, by name.',
+  'sources.*.limits.eventsPerSecond': 'Messages per second; beyond it clients get 429. Default: no limit.',
+  'destinations.*.source': 'Slug of the one source whose messages it gets.',
+  'destinations.*.type': 'A folder of connectors/destinations.',
+  'destinations.*.name': 'Name for people. Default: the slug.',
+  'destinations.*.enabled': 'False: its messages are dropped as `DESTINATION_DISABLED`.',
+  'destinations.*.settings': 'The settings of its type.',
+  'destinations.*.mappings': 'What goes out, and how it looks. Default: the presets of the type.',
+  'destinations.*.mappings[].name': 'Name for people. Default: the action.',
+  'destinations.*.mappings[].action': 'An action of the type.',
+  'destinations.*.mappings[].trigger': 'FQL: which messages.',
+  'destinations.*.mappings[].fields': 'Fields of the action: values or mapping directives.',
+  'destinations.*.mappings[].enabled': 'False: it does not run.',
+  'destinations.*.filters': 'Rules before the mappings; at most 10.',
+  'destinations.*.filters[].title': 'Name for people.',
+  'destinations.*.filters[].if': 'FQL, or `all`.',
+  'destinations.*.filters[].actions':
+    '`{type: DROP}`, `{type: SAMPLE, percent, path}` (percent from 0 to 1), `{type: DROP_PROPERTIES, fields}`, `{type: ALLOW_PROPERTIES, fields}`; `fields` lists names by prefix (`context`, `properties`, `""`).',
+  'destinations.*.filters[].enabled': 'False: it does not run.',
+  'destinations.*.delivery': 'Settings of [delivery](#delivery) for this destination alone.',
+  'destinations.*.auth.accessToken': 'OAuth access token.',
+  'destinations.*.auth.refreshToken': 'OAuth refresh token.',
+  'warehouses.*.type': 'A folder of connectors/warehouses.',
+  'warehouses.*.name': 'Name for people. Default: the slug.',
+  'warehouses.*.sources': 'Slugs of the sources that are loaded. The schema of each is its slug.',
+  'warehouses.*.settings': 'The settings of its type.',
+  'warehouses.*.schedule': '`every 10s`, `every 1m`, `every 1h`, a cron line, or `manual`. At least 10 s apart.',
+  'warehouses.*.enabled': 'False: it is not loaded.',
+  'warehouses.*.selectiveSync': '`{SOURCE: {TABLE: false}}` leaves a table out.',
+  'egress.allow': 'Private addresses (CIDR) that destinations may reach.',
+  'egress.sink': 'Staging: every outgoing request goes to this URL instead.',
+  'limits.eventsPerSecond': 'Messages per second of the workspace; beyond it clients get 429. Default: no limit.',
+  'limits.messageBytesMax': 'Bytes of one message, as compact JSON.',
+  'limits.bodyBytesMax': 'Bytes of one request body, decompressed.',
+  'limits.batchMessagesMax': 'Messages in one batch; the surplus is rejected as `batch_too_long`. Default: no limit.',
+  'limits.inFlightBytesMax': 'Bytes of bodies in memory; beyond it clients get 503.',
+  'ingest.unknownWriteKey': 'Status that an unknown write key is answered with.',
+  'ingest.idCoercion': 'False: ids that are numbers are rejected as `id_not_string`.',
+  'ingest.keepRejectedDays': 'Days for which rejected messages are kept.',
+  'ingest.trustedProxies': 'Addresses (CIDR) whose `X-Forwarded-*` headers are believed.',
+  'ingest.collectIpv6': 'True: IPv6 addresses become `context.ip` too.',
+  'dedupe.windowDays': 'Days for which a `messageId` stays taken. Fractions are allowed.',
+  'delivery.retryWindowHours': 'Hours after the first attempt in which it is tried again. Fractions are allowed.',
+  'delivery.retryFirstDelayMs': 'Milliseconds: ceiling of the first pause. It doubles with each retry.',
+  'delivery.retryMaxDelayMs': 'Milliseconds: ceiling of any pause.',
+  'delivery.requestTimeoutMs': 'Milliseconds that one request may take.',
+  'delivery.batchMaxWaitMs': 'Milliseconds that a batch waits for more messages.',
+  'delivery.ordered': "True: each user's messages are sent in order, the next one when the one before has ended.",
+  'delivery.requestsPerSecond': 'Requests per second. Default: no limit.',
+  'delivery.concurrency': 'Requests under way at once. Default: it adapts, from 10 up to 100.',
+  'journal.bytesMax': 'Bytes of the hot journal. Default: a quarter of what it has and the disk has free.',
+  'journal.diskReserveBytes': 'Bytes of the disk that stay free; below it ingest answers 503.',
+  'journal.segmentBytes': 'Bytes of one segment file.',
+  'archive.enabled': 'False: what leaves the hot journal is gone.',
+  'retention.archiveDays': 'Days for which the archive is kept. Default: for ever.',
+  'retention.deadLetterDays': 'Days for which dead letters are kept.',
+}
+
+interface Row {
+  path: string
+  type: string
+  isRequired: boolean
+  schemaDefault: unknown
+}
+
+type JsonSchema = {
+  type?: string
+  properties?: Record<string, JsonSchema>
+  required?: string[]
+  items?: JsonSchema
+  enum?: unknown[]
+  const?: unknown
+  anyOf?: JsonSchema[]
+  oneOf?: JsonSchema[]
+  additionalProperties?: JsonSchema | boolean
+  default?: unknown
+  format?: string
+}
+
+/** Every setting of the config file, from its schemas. */
+export function configurationPage(): string {
+  const described = new Set<string>()
+  const section = (title: string, schema: z.ZodType, prefix: string, intro: string): string[] => {
+    const rows = rowsOf(jsonSchemaOf(schema), prefix)
+    for (const { path } of rows) described.add(path)
+    return [`## ${title}`, ...(intro === '' ? [] : [intro]), tableOf(rows, prefix)]
+  }
+  const { shape } = schemas.sections
+  const parts = [
+    ...section('workspace', schemas.workspace, 'workspace', ''),
+    ...section('sources', schemas.source, 'sources.*', 'By slug.'),
+    ...section('destinations', schemas.destination, 'destinations.*', 'By slug. Settings of a type: see its page.'),
+    ...section('warehouses', schemas.warehouse, 'warehouses.*', 'By slug. Settings of a type: see its page.'),
+    ...section('tokens', schemas.token, 'tokens.*', 'By name.'),
+    ...Object.entries(shape).flatMap(([name, schema]) => section(name, schema, name, '')),
+  ]
+  const leftOver = Object.keys(meanings).filter((path) => !described.has(path))
+  if (leftOver.length > 0) throw new Error(`not in the schemas any more: ${leftOver.join(', ')}`)
+  return page(
+    'Configuration',
+    'the schemas in src/store/config-file',
+    'The settings of `tributary.yaml`. `npx tributary apply FILE --dry-run` checks a file and prints what it would change; a file that is not valid is refused whole, with line, path and reason. `${NAME}` stands for a variable of the environment. What the file does not name stays as it is.',
+    ...parts,
+  )
+}
+
+function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  // JSON Schema as zod prints it, of which we use the few keys named above.
+  return z.toJSONSchema(schema, { io: 'input' }) as JsonSchema
+}
+
+function rowsOf(schema: JsonSchema, prefix: string): Row[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, child]) => {
+    const path = `${prefix}.${name}`
+    // The delivery settings stand once, in their own section.
+    const isShownElsewhere = path === 'destinations.*.delivery'
+    if (child.properties !== undefined && !isShownElsewhere) return rowsOf(child, path)
+    const isRequired = schema.required?.includes(name) ?? false
+    const row = { path, type: typeOf(child), isRequired, schemaDefault: child.default }
+    return [row, ...(child.items?.properties === undefined ? [] : rowsOf(child.items, `${path}[]`))]
+  })
+}
+
+function tableOf(rows: readonly Row[], prefix: string): string {
+  return table(
+    ['Setting', 'Type', 'Default', 'What it says'],
+    rows.map(({ path, type, isRequired, schemaDefault }) => {
+      const meaning = meanings[path]
+      if (meaning === undefined) throw new Error(`scripts/reference/configuration.ts does not say what ${path} does`)
+      const byDefault = schemaDefault ?? deploymentDefault(path)
+      const isShown = byDefault !== undefined && !isEmpty(byDefault)
+      return [
+        code(path.slice(prefix.length + 1)),
+        `${type}${isRequired ? ', required' : ''}`,
+        isShown ? code(typeof byDefault === 'string' ? byDefault : JSON.stringify(byDefault)) : '',
+        meaning,
+      ]
+    }),
+  )
+}
+
+/** Defaults that the file leaves to the snapshot. */
+function deploymentDefault(path: string): unknown {
+  if (path === 'archive.enabled') return defaultDeployment.archive.isEnabled
+  const defaults = { ...defaultDeployment, delivery: defaultDelivery }
+  let value: unknown = defaults
+  for (const name of path.split('.')) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string, unknown>)[name]
+  }
+  return value
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.enum !== undefined) return schema.enum.map((value) => code(String(value))).join(' or ')
+  const choices = schema.anyOf ?? schema.oneOf
+  if (choices !== undefined) return [...new Set(choices.map(typeOf))].join(' or ')
+  if (schema.const !== undefined) return code(String(schema.const))
+  switch (schema.type) {
+    case 'string':
+      return schema.format === 'uri' ? 'URL' : 'text'
+    case 'integer':
+      return 'whole number'
+    case 'boolean':
+      return 'true or false'
+    case 'array':
+      return `list of ${schema.items === undefined || schema.items.properties !== undefined ? 'entries' : typeOf(schema.items)}`
+    case 'object':
+      return 'object'
+    default:
+      return schema.type ?? 'any'
+  }
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
