@@ -3,7 +3,15 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { loadKeyRing, openSettings, openText, readSecretKey, SECRET_KEY_FILE, sealText, type KeyRing } from './secrets.ts'
+import {
+  loadKeyRing,
+  openSettings,
+  openText,
+  readSecretKey,
+  SECRET_KEY_FILE,
+  sealText,
+  type KeyRing,
+} from './secrets.ts'
 
 const keys: KeyRing = [readSecretKey('a key')]
 

@@ -54,7 +54,9 @@ export function loadKeyRing(options: {
   const given = environment['TRIBUTARY_SECRET_KEY']
   const stored = readKeyFile(path) ?? (!given && options.mayCreate ? createKeyFile(path) : undefined)
   const texts = [given, environment['TRIBUTARY_SECRET_KEY_PREVIOUS'], stored]
-  const [first, ...others] = texts.filter((text) => text !== undefined && text !== '').map(readSecretKey)
+  const [first, ...others] = texts
+    .filter((text): text is string => text !== undefined && text !== '')
+    .map((text) => readSecretKey(text))
   if (first !== undefined) return [first, ...others]
   throw new AppError('secret_key_missing', 500, `There is no key for the secrets: ${path} holds none.`, {
     hint: 'Set TRIBUTARY_SECRET_KEY to the key that this data directory was used with, or put the file back.',
@@ -119,9 +121,14 @@ export function openText({ $sealed }: Sealed, keys: KeyRing): string {
 }
 
 function wrongKey(): AppError {
-  return new AppError('secret_key_wrong', 500, 'A stored secret was sealed with another key than those of this start.', {
-    hint: 'Set TRIBUTARY_SECRET_KEY (or TRIBUTARY_SECRET_KEY_PREVIOUS) to the key that it was sealed with.',
-  })
+  return new AppError(
+    'secret_key_wrong',
+    500,
+    'A stored secret was sealed with another key than those of this start.',
+    {
+      hint: 'Set TRIBUTARY_SECRET_KEY (or TRIBUTARY_SECRET_KEY_PREVIOUS) to the key that it was sealed with.',
+    },
+  )
 }
 
 function damaged(cause?: unknown): AppError {

@@ -97,7 +97,10 @@ function warehouseSnapshot(row: WarehouseRecord): WarehouseSnapshot {
 }
 
 /** The settings that were given, over the defaults. */
-function deploymentSettings({ limits: { eventsPerSecond: _, ...limits } = {}, ...sections }: ConfigSections): DeploymentSettings {
+function deploymentSettings({
+  limits: { eventsPerSecond: _, ...limits } = {},
+  ...sections
+}: ConfigSections): DeploymentSettings {
   const { egress, ingest, dedupe, delivery, journal, archive, retention } = defaultDeployment
   return {
     egress: { ...egress, ...sections.egress },

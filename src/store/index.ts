@@ -1,3 +1,8 @@
+/** The door of the store: control records, the config file, and the snapshot that the data plane works from. */
+export { parseConfig } from './config-file/parse-config.ts'
+export type { ConfigChecks, ConfigProblem } from './config-file/parse-config.ts'
+export type { Config } from './config-file/config.ts'
+export type { Plan, PlanChange } from './config-file/plan.ts'
 export { createFixedSnapshotSource, openSnapshotSource } from './snapshot-file.ts'
 export type { SnapshotSource } from './snapshot-source.ts'
 export { defaultDelivery, defaultDeployment } from './snapshot.ts'
@@ -14,3 +19,5 @@ export type {
   WarehouseSnapshot,
   WorkspaceSnapshot,
 } from './snapshot.ts'
+export { openStore } from './store.ts'
+export type { Store, StoreOptions } from './store.ts'

@@ -65,7 +65,11 @@ async function list<Name extends keyof Tables>(
   order: 'number' | 'position' | 'name' | 'source',
 ): Promise<Selectable<Tables[Name]>[]> {
   // Kysely cannot follow a table name that is a type parameter; the result has the table's own columns.
-  const rows = await db.selectFrom(table as 'sources').selectAll().orderBy(order as 'number').execute()
+  const rows = await db
+    .selectFrom(table as 'sources')
+    .selectAll()
+    .orderBy(order as 'number')
+    .execute()
   return rows as unknown as Selectable<Tables[Name]>[]
 }
 

@@ -1,6 +1,8 @@
 import { readFileSync, watch } from 'node:fs'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
+import { codeOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { SnapshotSource } from './snapshot-source.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -67,7 +69,7 @@ export async function openSnapshotSource({ path, clock, log }: SnapshotFileOptio
 }
 
 function read(path: string): Snapshot {
-  // Written by `publishSnapshot` of this program, by a rename, so it is whole.
+  // Written by `writeSnapshotFile` of this program, by a rename, so it is whole.
   return JSON.parse(readFileSync(path, 'utf8')) as Snapshot
 }
 
@@ -88,5 +90,38 @@ export function createFixedSnapshotSource(snapshot: Snapshot): SnapshotSource & 
       for (const run of listeners) run(next)
     },
     close: () => listeners.clear(),
+  }
+}
+
+/** Makes the file at `path` hold the snapshot: at every moment, also after a power cut, it holds the old one or the new one.
+ *  Returns false when it holds it already. */
+export async function writeSnapshotFile(path: string, snapshot: Snapshot): Promise<boolean> {
+  const text = JSON.stringify(snapshot)
+  if ((await readIfThere(path)) === text) return false
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const temporary = `${path}.new`
+  const file = await open(temporary, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+  return true
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
   }
 }

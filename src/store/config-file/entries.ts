@@ -1,0 +1,84 @@
+/** Records in the words of the config file, defaults left out and secrets sealed: what an export writes and a plan compares. */
+import { fromJson, type DestinationRecord, type Records, type SourceRecord, type WarehouseRecord } from '../records.ts'
+import type { Flag, TokenRow } from '../tables.ts'
+import type { ConfigSections } from './config.ts'
+
+/** An entry of the file. */
+export type Entry = Record<string, unknown>
+
+export function sourceEntry(record: SourceRecord): Entry {
+  const labels = fromJson<Record<string, string>>(record.labels)
+  return {
+    name: record.name,
+    type: record.type,
+    ...(record.writeKeys.length > 0 ? { writeKeys: record.writeKeys } : {}),
+    ...enabledEntry(record.is_enabled),
+    ...(record.ip === 'keep' ? {} : { ip: record.ip }),
+    ...unlessEmpty('labels', labels),
+    ...(record.events_per_second === null ? {} : { limits: { eventsPerSecond: record.events_per_second } }),
+  }
+}
+
+export function destinationEntry(record: DestinationRecord, sourceSlug: string): Entry {
+  return {
+    source: sourceSlug,
+    type: record.type,
+    name: record.name,
+    ...enabledEntry(record.is_enabled),
+    ...unlessEmpty('settings', fromJson<object>(record.settings)),
+    ...(record.auth === null ? {} : { auth: fromJson<unknown>(record.auth) }),
+    ...(record.uses_presets === 1
+      ? {}
+      : {
+          mappings: record.mappings.map(({ name, action, trigger, fields, is_enabled }) => ({
+            ...(name === action ? {} : { name }),
+            action,
+            trigger,
+            ...unlessEmpty('fields', fromJson<object>(fields)),
+            ...enabledEntry(is_enabled),
+          })),
+        }),
+    ...unlessEmpty(
+      'filters',
+      record.filters.map(({ title, condition, actions, is_enabled }) => ({
+        title,
+        if: condition,
+        actions: fromJson<unknown[]>(actions),
+        ...enabledEntry(is_enabled),
+      })),
+    ),
+    ...unlessEmpty('delivery', fromJson<object>(record.delivery)),
+  }
+}
+
+export function warehouseEntry(record: WarehouseRecord, slugOf: (source: number) => string): Entry {
+  return {
+    type: record.type,
+    name: record.name,
+    sources: record.sources.map(slugOf),
+    ...unlessEmpty('settings', fromJson<object>(record.settings)),
+    schedule: record.schedule,
+    ...enabledEntry(record.is_enabled),
+    ...unlessEmpty('selectiveSync', fromJson<object>(record.selective_sync)),
+  }
+}
+
+export function tokenEntry({ role }: Pick<TokenRow, 'role'>): Entry {
+  return { role }
+}
+
+/** The sections that were set; the workspace's limit stands among the limits. */
+export function sectionEntries({ sections, workspaces: [workspace] }: Records): ConfigSections {
+  const { limits, ...others } = sections
+  const eventsPerSecond = workspace?.events_per_second ?? undefined
+  if (limits === undefined && eventsPerSecond === undefined) return others
+  return { ...others, limits: { ...limits, ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }) } }
+}
+
+function enabledEntry(flag: Flag): Entry {
+  return flag === 1 ? {} : { enabled: false }
+}
+
+function unlessEmpty(key: string, value: object): Entry {
+  return Object.keys(value).length > 0 ? { [key]: value } : {}
+}

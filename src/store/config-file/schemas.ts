@@ -1,0 +1,124 @@
+/** The shape of a config file, entry by entry (design: the black-box interface). What a shape cannot say, such as whether a named
+ *  source exists, is checked in `parse-config.ts`. */
+import { z } from 'zod'
+
+const text = z.string()
+const title = z.string().min(1, 'must not be empty').max(255, 'has at most 255 characters')
+const flag = z.boolean()
+const json = z.record(text, z.unknown())
+const count = wholeNumber(1)
+const positive = z.number().gt(0, 'must be more than 0')
+const notNegative = z.number().gte(0, 'must not be less than 0')
+
+function wholeNumber(least: number) {
+  return z.int('must be a whole number').gte(least, `must be at least ${least}`)
+}
+
+export const SLUG_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/
+export const slug = text.regex(
+  SLUG_PATTERN,
+  'A slug is up to 63 lower-case letters, digits, "-" and "_", and starts with a letter or a digit.',
+)
+const type = text.regex(/^[a-z0-9][a-z0-9-]{0,99}$/, 'A type is lower-case letters, digits and "-".')
+const eventsPerSecond = positive.optional()
+
+export const workspace = z.strictObject({ name: title.optional(), slug: slug.optional() })
+
+const roles = ['Workspace Owner', 'Workspace Member', 'Source Admin', 'Source Read-only'] as const
+export const token = z.strictObject({
+  token: text.min(8, 'A token has at least 8 characters.'),
+  role: z.enum(roles).default('Workspace Owner'),
+})
+
+// A write key is a user name of HTTP's basic authentication: no colon, nothing that a header cannot carry.
+const writeKey = text.regex(/^[\x21-\x39\x3b-\x7e]{1,200}$/, 'A write key is 1 to 200 visible characters without ":".')
+export const source = z.strictObject({
+  name: title.optional(),
+  type: type.default('http-api'),
+  writeKeys: z.array(writeKey).min(1, 'needs at least one write key').optional(),
+  enabled: flag.default(true),
+  ip: z.enum(['keep', 'mask', 'drop']).default('keep'),
+  labels: z.record(text, text).default({}),
+  limits: z.strictObject({ eventsPerSecond }).default({}),
+})
+
+export const delivery = z.strictObject({
+  retryWindowHours: notNegative.optional(),
+  retryFirstDelayMs: count.optional(),
+  retryMaxDelayMs: count.optional(),
+  requestTimeoutMs: count.optional(),
+  batchMaxWaitMs: wholeNumber(0).optional(),
+  ordered: flag.optional(),
+  requestsPerSecond: positive.optional(),
+  concurrency: count.optional(),
+})
+
+const mapping = z.strictObject({
+  name: title.optional(),
+  action: text,
+  trigger: text,
+  fields: json.default({}),
+  enabled: flag.default(true),
+})
+
+const fieldNames = z.record(text, z.array(text))
+const filterAction = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('DROP') }),
+  z.strictObject({ type: z.literal('SAMPLE'), percent: z.number(), path: text.optional() }),
+  z.strictObject({ type: z.literal('DROP_PROPERTIES'), fields: fieldNames }),
+  z.strictObject({ type: z.literal('ALLOW_PROPERTIES'), fields: fieldNames }),
+])
+const filter = z.strictObject({ title, if: text, actions: z.array(filterAction), enabled: flag.default(true) })
+
+export const destination = z.strictObject({
+  source: text,
+  type,
+  name: title.optional(),
+  enabled: flag.default(true),
+  settings: json.default({}),
+  mappings: z.array(mapping).optional(),
+  filters: z.array(filter).default([]),
+  delivery: delivery.default({}),
+  auth: z.strictObject({ accessToken: text.optional(), refreshToken: text.optional() }).optional(),
+})
+
+export const warehouse = z.strictObject({
+  type,
+  name: title.optional(),
+  sources: z.array(text),
+  settings: json.default({}),
+  schedule: text.default('every 1h'),
+  enabled: flag.default(true),
+  selectiveSync: z.record(text, z.record(text, flag)).default({}),
+})
+
+/** Sections that set something for the whole deployment. */
+export const sections = z.strictObject({
+  egress: z.strictObject({
+    allow: z.array(text).optional(),
+    sink: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+  }),
+  limits: z.strictObject({
+    eventsPerSecond,
+    messageBytesMax: count.optional(),
+    bodyBytesMax: count.optional(),
+    batchMessagesMax: count.optional(),
+    inFlightBytesMax: count.optional(),
+  }),
+  ingest: z.strictObject({
+    unknownWriteKey: z.union([z.literal(401), z.literal(200)]).optional(),
+    idCoercion: flag.optional(),
+    keepRejectedDays: notNegative.optional(),
+    trustedProxies: z.array(text).optional(),
+    collectIpv6: flag.optional(),
+  }),
+  dedupe: z.strictObject({ windowDays: notNegative.optional() }),
+  delivery,
+  journal: z.strictObject({
+    bytesMax: count.optional(),
+    diskReserveBytes: wholeNumber(0).optional(),
+    segmentBytes: wholeNumber(4096).optional(),
+  }),
+  archive: z.strictObject({ enabled: flag.optional() }),
+  retention: z.strictObject({ archiveDays: notNegative.optional(), deadLetterDays: notNegative.optional() }),
+})
