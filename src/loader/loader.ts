@@ -1,6 +1,6 @@
 /** The room: keeps a `WarehouseSync` for each warehouse of the configuration, and answers status, trace, `sync` and `sql`. */
 import type { Clock } from '../base/clock.ts'
-import { AppError } from '../base/errors.ts'
+import { AppError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Registry } from '../base/metrics.ts'
 import { eventFlags, isCall, type Frame, type Journal } from '../journal/index.ts'
@@ -10,6 +10,7 @@ import type { SnapshotSource, SourceSnapshot, WarehouseSnapshot } from '../store
 import { createLoaderMetrics } from './metrics.ts'
 import { parseMessage } from './read-events.ts'
 import { statusOf, type ConnectionStatus } from './status.ts'
+import { createTailTotals, type TailTotals } from './tail-totals.ts'
 import type { SyncRecord } from './sync-record.ts'
 import { WarehouseSync } from './sync.ts'
 
@@ -42,6 +43,8 @@ export interface WarehouseStatus {
   lastSync: SyncRecord | undefined
   nextSyncAt: string | undefined
   consecutiveFailures: number
+  /** Why there is no accounting now. */
+  error?: string
 }
 
 export interface Loader {
@@ -49,7 +52,8 @@ export interface Loader {
   start(): void
   /** Loads everything that is durable in `events` now. Throws `unknown_warehouse` and `sync_failed`. */
   syncNow(slug: string): Promise<SyncRecord>
-  /** The accounting of every source × warehouse. A warehouse that cannot be reached is left out, with its error in `warehouses`. */
+  /** The accounting of every source × warehouse, and the newest sync of each warehouse. A warehouse that cannot be opened has no
+   *  accounting: its ledger is in it. */
   status(): Promise<{ connections: ConnectionStatus[]; warehouses: WarehouseStatus[] }>
   /** Newest first. */
   history(slug: string): SyncRecord[]
@@ -67,6 +71,7 @@ export function createLoader(parts: LoaderParts): Loader {
   const { journal, snapshots } = parts
   const metrics = parts.metrics === undefined ? undefined : createLoaderMetrics(parts.metrics)
   const syncs = new Map<string, WarehouseSync>()
+  const tails = new WeakMap<WarehouseSync, TailTotals>()
   const stops: (() => void)[] = []
 
   function reconcile(): void {
@@ -90,6 +95,7 @@ export function createLoader(parts: LoaderParts): Loader {
     const sources = () => sourcesOf(warehouse())
     const sync = new WarehouseSync({ ...parts, metrics, warehouse, sources }, slug)
     syncs.set(id, sync)
+    tails.set(sync, createTailTotals(journal))
     if (isStarted) sync.start()
   }
 
@@ -127,9 +133,16 @@ export function createLoader(parts: LoaderParts): Loader {
     for (const warehouse of snapshots.current.warehouses) {
       const sync = syncs.get(warehouse.id)
       if (sync === undefined) continue
-      warehouses.push(describe(warehouse, sync))
-      for (const source of sourcesOf(warehouse)) {
-        connections.push(await statusOf({ journal, clock: parts.clock, warehouse, source, sync }))
+      const of = describe(warehouse, sync)
+      warehouses.push(of)
+      try {
+        for (const source of sourcesOf(warehouse)) {
+          connections.push(
+            await statusOf({ journal, tails: tails.get(sync)!, clock: parts.clock, warehouse, source, sync }),
+          )
+        }
+      } catch (error) {
+        of.error = messageOf(error)
       }
     }
     return { connections, warehouses }

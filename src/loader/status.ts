@@ -2,9 +2,10 @@
 import type { Clock } from '../base/clock.ts'
 import type { Journal } from '../journal/index.ts'
 import type { SourceSnapshot, WarehouseSnapshot } from '../store/index.ts'
-import { addLedger, emptyLedger, ledgerTotal, type Ledger } from './ledger.ts'
+import { addLedger, emptyLedger, ledgerTotal } from './ledger.ts'
 import type { SourceCursor } from './read-events.ts'
 import type { WarehouseSync } from './sync.ts'
+import type { TailTotals } from './tail-totals.ts'
 
 /** received = rejected + duplicate + dropped + delivered + discarded + waiting, always. */
 export interface ConnectionStatus {
@@ -23,21 +24,24 @@ export interface ConnectionStatus {
 
 interface Parts {
   journal: Journal
+  tails: TailTotals
   clock: Clock
   warehouse: WarehouseSnapshot
   source: SourceSnapshot
   sync: WarehouseSync
 }
 
-/** Counts what waits by reading the frames behind the cursor. */
-export async function statusOf({ journal, clock, warehouse, source, sync }: Parts): Promise<ConnectionStatus> {
-  const sum: Ledger = emptyLedger(0)
+/** Messages that a cursor has passed stand in its ledger, those behind it are waiting. */
+export async function statusOf(parts: Parts): Promise<ConnectionStatus> {
+  const { clock, warehouse, source, sync } = parts
+  const sum = emptyLedger(0)
   let waiting = 0
   let oldestMs = Number.POSITIVE_INFINITY
-  for (const cursor of await sync.cursorsOf(source)) {
-    // One moment for both terms: a load that ends while frames are counted must not change the sum.
+  for (const live of await sync.cursorsOf(source)) {
+    // A copy: a load that ends in the meantime moves the cursor and its ledger, and the two terms must be of one moment.
+    const cursor = { ...live }
     addLedger(sum, cursor.ledger)
-    const behind = await readBehind(journal, source, { ...cursor })
+    const behind = await readBehind(parts, cursor)
     waiting += behind.count
     oldestMs = Math.min(oldestMs, behind.oldestMs)
   }
@@ -53,38 +57,34 @@ export async function statusOf({ journal, clock, warehouse, source, sync }: Part
     discarded,
     waiting,
     deadLetters: 0,
-    oldestWaitingSeconds: waiting === 0 ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000),
+    oldestWaitingSeconds: Number.isFinite(oldestMs) ? Math.max(0, (clock.now() - oldestMs) / 1000) : 0,
   }
 }
 
-const READ_BYTES = 4 * 1024 * 1024
+const NOTHING = { count: 0, oldestMs: Number.POSITIVE_INFINITY }
 
 /** Messages of the source behind the cursor. Running totals count those that a gap has swallowed too. */
-async function readBehind(
-  journal: Journal,
-  source: SourceSnapshot,
-  { partition, offset, ledger }: SourceCursor,
-): Promise<{ count: number; oldestMs: number }> {
-  const end = await journal.durableEnd('events', partition)
-  if (offset >= end) return { count: 0, oldestMs: Number.POSITIVE_INFINITY }
+async function readBehind({ journal, tails, source, sync }: Parts, cursor: SourceCursor): Promise<typeof NOTHING> {
+  const { partition, offset, ledger } = cursor
+  const total = await tails.totalAt(partition, source.number, Math.min(offset, sync.lowestOffset(partition)))
+  if (total === undefined || (ledger.sourceTotal !== null && total <= ledger.sourceTotal)) return NOTHING
+  const first = await readFirst(journal, source, cursor)
+  if (first === undefined) return NOTHING
+  const before = ledger.sourceTotal ?? first.sourceTotal - 1
+  return { count: Math.max(0, total - before), oldestMs: first.timeMs }
+}
+
+const READ_BYTES = 256 * 1024
+
+async function readFirst(journal: Journal, source: SourceSnapshot, { partition, offset }: SourceCursor) {
   const reader = await journal.openReader('events', partition, offset)
-  let seen = 0
-  let newestTotal = 0
-  let oldestMs = Number.POSITIVE_INFINITY
   try {
-    while (reader.offset < end) {
+    for (;;) {
       const items = await reader.read(READ_BYTES)
-      if (items.length === 0) break
-      for (const item of items) {
-        if (item.type === 'gap' || item.source !== source.number) continue
-        seen += 1
-        newestTotal = item.sourceTotal
-        oldestMs = Math.min(oldestMs, item.timeMs)
-      }
+      if (items.length === 0) return undefined
+      for (const item of items) if (item.type === 'frame' && item.source === source.number) return item
     }
   } finally {
     await reader.close()
   }
-  const counted = ledger.sourceTotal === null || newestTotal === 0 ? seen : newestTotal - ledger.sourceTotal
-  return { count: Math.max(0, counted), oldestMs }
 }

@@ -136,6 +136,12 @@ export class WarehouseSync {
     return [...(this.#cursors.get(source.id)?.values() ?? [])]
   }
 
+  /** Lowest offset of the partition at which a source of this warehouse stands. */
+  lowestOffset(partition: number): number {
+    const cursors = [...this.#cursors.values()].flatMap((ofSource) => ofSource.get(partition) ?? [])
+    return Math.min(Number.POSITIVE_INFINITY, ...cursors.map(({ offset }) => offset))
+  }
+
   /** Lowest offset of the partition that a source of this warehouse still needs; 0 while that is not known. */
   lowWatermark(partition: number): number {
     const offsets = this.#parts.sources().map((source) => {
