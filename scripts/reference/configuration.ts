@@ -35,8 +35,8 @@ const meanings: Record<string, string> = {
     '`{type: DROP}`, `{type: SAMPLE, percent, path}` (percent from 0 to 1), `{type: DROP_PROPERTIES, fields}`, `{type: ALLOW_PROPERTIES, fields}`; `fields` lists names by prefix (`context`, `properties`, `""`).',
   'destinations.*.filters[].enabled': 'False: it does not run.',
   'destinations.*.delivery': 'Settings of [delivery](#delivery) for this destination alone.',
-  'destinations.*.auth.accessToken': 'OAuth access token.',
-  'destinations.*.auth.refreshToken': 'OAuth refresh token.',
+  'destinations.*.auth.accessToken': 'OAuth access token. Without effect for the types that there are.',
+  'destinations.*.auth.refreshToken': 'OAuth refresh token. Likewise.',
   'warehouses.*.type': 'A folder of connectors/warehouses.',
   'warehouses.*.name': 'Name for people. Default: the slug.',
   'warehouses.*.sources': 'Slugs of the sources that are loaded. The schema of each is its slug.',
@@ -53,7 +53,7 @@ const meanings: Record<string, string> = {
   'limits.inFlightBytesMax': 'Bytes of bodies in memory; beyond it clients get 503.',
   'ingest.unknownWriteKey': 'Status that an unknown write key is answered with.',
   'ingest.idCoercion': 'False: ids that are numbers are rejected as `id_not_string`.',
-  'ingest.keepRejectedDays': 'Days for which rejected messages are kept.',
+  'ingest.keepRejectedDays': 'Without effect: rejected messages are kept as long as the archive.',
   'ingest.trustedProxies': 'Addresses (CIDR) whose `X-Forwarded-*` headers are believed.',
   'ingest.collectIpv6': 'True: IPv6 addresses become `context.ip` too.',
   'dedupe.windowDays': 'Days for which a `messageId` stays taken. Fractions are allowed.',
@@ -180,8 +180,10 @@ function typeOf(schema: JsonSchema): string {
       return 'whole number'
     case 'boolean':
       return 'true or false'
-    case 'array':
-      return `list of ${schema.items === undefined || schema.items.properties !== undefined ? 'entries' : typeOf(schema.items)}`
+    case 'array': {
+      const items = schema.items === undefined ? 'object' : typeOf(schema.items)
+      return `list of ${items === 'object' ? 'entries' : items}`
+    }
     case 'object':
       return 'object'
     default:

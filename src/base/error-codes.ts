@@ -17,6 +17,11 @@ export const errorCodes = {
     meaning: 'An environment variable or an option of a command has a value that cannot be used.',
     whatToDo: 'Correct the value that the sentence names.',
   },
+  bad_query: {
+    status: 400,
+    meaning: 'There is no SQL statement.',
+    whatToDo: 'Give one, in quotes.',
+  },
   bad_request: {
     status: 400,
     meaning: 'The body is not a JSON object in UTF-8, its batch is not an array, or it could not be decompressed.',
@@ -127,6 +132,11 @@ export const errorCodes = {
     meaning: 'The command needs a running server, and none runs on this data directory.',
     whatToDo: 'Start the server, or set TRIBUTARY_DATA to its data directory.',
   },
+  sync_failed: {
+    status: 502,
+    meaning: 'The warehouse could not be loaded. Nothing of the load was committed.',
+    whatToDo: 'The sentence says why; the next sync tries again from the same place.',
+  },
   too_many_requests: {
     status: 429,
     meaning: 'The limit of events per second of the workspace or the source is reached.',
@@ -178,5 +188,10 @@ export const errorCodes = {
     status: 400,
     meaning: 'The command line was used wrongly.',
     whatToDo: 'See --help of the command. Exit code 2.',
+  },
+  warehouse_disabled: {
+    status: 409,
+    meaning: 'The warehouse is disabled.',
+    whatToDo: 'Set `enabled: true` and apply.',
   },
 } as const satisfies Record<string, ErrorCode>
