@@ -186,6 +186,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return connection
   }
 
+  /** A field of a mapping may hold a secret too: a header, say. */
+  function openMappings({ mappings, ...destination }: DestinationSnapshot): DestinationSnapshot {
+    if (mappings === undefined) return destination
+    const open = mappings.map((mapping) => ({ ...mapping, fields: options.openSettings(mapping.fields) }))
+    return { ...destination, mappings: open }
+  }
+
   async function configureConnection(
     connection: Connection,
     destination: DestinationSnapshot,
@@ -199,7 +206,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       const definition = await options.definitionOf(destination.type)
       const settings = options.openSettings(destination.settings)
       const { delivery } = deployment
-      connection.configure(compilePlan({ destination, definition, settings, delivery, random: options.random }))
+      connection.configure(
+        compilePlan({ destination: openMappings(destination), definition, settings, delivery, random: options.random }),
+      )
       planTexts.set(destination.number, text)
     } catch (error) {
       // Its messages wait in the journal; the others go on.

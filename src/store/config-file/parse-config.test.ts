@@ -56,9 +56,9 @@ tokns: {}
     '5: sources.web.enabeld: There is no such key; did you mean "enabled"?',
     '8: sources.api.ip: must be "keep" or "mask" or "drop"',
     '11: destinations.hook.source: There is no source "wbe" in this file; it has web, api.',
-    '15: destinations.hook.mappings[0].trigger: The trigger does not parse at character 8: this text has no closing quote.',
-    '17: destinations.hook.mappings[0].fields.url: has a key that is no directive: @paht',
-    '20: destinations.hook.filters[0].if: The condition does not parse at character 10: there is an argument missing.',
+    '15: destinations.hook.mappings[0].trigger: The trigger does not parse at character 8: The string that starts here has no closing ".',
+    '17: destinations.hook.mappings[0].fields.url: has an invalid directive: @paht',
+    '20: destinations.hook.filters[0].if: The condition does not parse at character 1: There is no function nonsense(); there are contains, match, length, lowercase, uppercase, snakecase, kebabcase, titlecase, typeof, bool, string, number.',
     '23: destinations.hook.filters[0].actions[0].percent: The share to keep is a number from 0 to 1.',
     '24: destinations.other.type: is missing',
     '27: warehouses.local.schedule: A warehouse is loaded every 10 seconds at most.',
@@ -136,9 +136,9 @@ destinations:
 
 test('slugs, tokens and write keys have a form', async () => {
   const text =
-    'tokens: { ci: { token: short } }\nsources:\n  My Site: { writeKeys: ["a:b"] }\n  web: { writeKeys: [12345] }\n'
+    'tokens: { ci: { token: "" } }\nsources:\n  My Site: { writeKeys: ["a:b"] }\n  web: { writeKeys: [12345] }\n'
   assert.deepEqual(await problemsOf(text), [
-    '1: tokens.ci.token: A token has at least 8 characters.',
+    '1: tokens.ci.token: must not be empty',
     '3: sources.My Site: A slug is up to 63 lower-case letters, digits, "-" and "_", and starts with a letter or a digit.',
     '3: sources.My Site.writeKeys[0]: A write key is 1 to 200 visible characters without ":".',
     '4: sources.web.writeKeys[0]: must be text (in quotes, if it looks like something else), not a number',

@@ -24,9 +24,18 @@ const eventsPerSecond = positive.optional()
 
 export const workspace = z.strictObject({ name: title.optional(), slug: slug.optional() })
 
-const roles = ['Workspace Owner', 'Workspace Member', 'Source Admin', 'Source Read-only'] as const
+const roles = [
+  'Workspace Owner',
+  'Workspace Member',
+  'Source Admin',
+  'Source Read-only',
+  'Function Admin',
+  'Function Read-only',
+  'Tracking Plan Admin',
+  'End User Privacy Admin',
+] as const
 export const token = z.strictObject({
-  token: text.min(8, 'A token has at least 8 characters.'),
+  token: text.min(1, 'must not be empty'),
   role: z.enum(roles).default('Workspace Owner'),
 })
 
