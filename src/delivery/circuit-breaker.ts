@@ -24,7 +24,11 @@ export interface CircuitBreaker {
   failed(nowMs: number, afterMs: number | undefined): void
 }
 
-export function createCircuitBreaker(random: () => number): CircuitBreaker {
+/** `pauseMsMax`: how long the operator lets a retry wait at most; a probe never waits longer. */
+export function createCircuitBreaker(
+  random: () => number,
+  pauseMsMax: () => number = () => PAUSE_MS_MAX,
+): CircuitBreaker {
   let state: CircuitBreaker['state'] = 'closed'
   let failures = 0
   let failingSinceMs = 0
@@ -34,8 +38,9 @@ export function createCircuitBreaker(random: () => number): CircuitBreaker {
   const open = (nowMs: number, afterMs = 0) => {
     state = 'open'
     pauses++
+    const longestMs = Math.min(PAUSE_MS_MAX, pauseMsMax())
     // Half of the pause is fixed: a probe right after the failure would tell nothing.
-    const halfMs = backoffMs({ attempt: pauses, firstMs: FIRST_PAUSE_MS, maxMs: PAUSE_MS_MAX, random: () => 0.5 })
+    const halfMs = backoffMs({ attempt: pauses, firstMs: FIRST_PAUSE_MS, maxMs: longestMs, random: () => 0.5 })
     probeAtMs = nowMs + Math.max(halfMs + random() * halfMs, Math.min(afterMs, PAUSE_MS_MAX))
   }
 

@@ -518,3 +518,17 @@ test('the low watermark is where the slowest connection stands', async (t) => {
   assert.equal(stage.delivery.lowWatermark(0), 25)
   assert.ok(stage.delivery.lastDeliveredAt()! > 0)
 })
+
+test('while the circuit is open, what was tried ends with its window, and what was not tried waits', async (t) => {
+  const vendor = await vendorOf(t)
+  vendor.answerWith(503)
+  const delivery = { retryWindowHours: 30 / 3600, retryFirstDelayMs: 1000, retryMaxDelayMs: 2000, concurrency: 2 }
+  const stage = await openStage(t, { destinations: [{ url: vendor.url, delivery }], timesFaster: 50 })
+  await stage.start()
+  await stage.emit(1_000)
+  const away = await stage.until(({ discarded }) => (discarded['503'] ?? 0) >= 20)
+  assert.ok(away.waiting > 0)
+  vendor.answerWith(200)
+  const back = await stage.until(({ waiting }) => waiting === 0)
+  assert.equal(back.delivered + back.discarded['503']!, 1_000)
+})

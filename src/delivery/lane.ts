@@ -58,7 +58,7 @@ export function createLane(parts: LaneParts): Lane {
   let request = parts.makeRequest(plan.delivery.requestTimeoutMs)
   const concurrency: ConcurrencyLimit = createConcurrencyLimit(plan.delivery.concurrency)
   const rate = createRateLimit(plan.delivery.requestsPerSecond)
-  const circuit = createCircuitBreaker(random)
+  const circuit = createCircuitBreaker(random, () => plan.delivery.retryMaxDelayMs)
   // New messages and repeats take turns: neither a flood of new ones nor a pile of repeats starves the other.
   const fresh = new Fifo<PendingLeg[]>()
   const repeats = new Fifo<PendingLeg[]>()

@@ -153,3 +153,15 @@ test('no excerpt holds a secret, in any form it travels in, and none is longer t
   assert.ok(kept.length <= 4096)
   assert.equal(excerpt('', { secrets }), undefined)
 })
+
+test('a probe never waits longer than the longest delay between retries', () => {
+  const circuit = createCircuitBreaker(
+    () => 1,
+    () => 300,
+  )
+  for (let failure = 0; failure < FAILURES_TO_OPEN; failure++) circuit.failed(failure * FAILING_MS_TO_OPEN, undefined)
+  const nowMs = FAILURES_TO_OPEN * FAILING_MS_TO_OPEN
+  circuit.failed(nowMs, undefined)
+  assert.equal(circuit.state, 'open')
+  assert.ok(circuit.probeAtMs - nowMs <= 300)
+})

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import webhook from '../../../connectors/destinations/webhook/index.ts'
-import { systemClock } from '../../base/clock.ts'
+import { systemClock, type Clock } from '../../base/clock.ts'
 import { diskFileSystem } from '../../base/file-system.ts'
 import { silentLogger } from '../../base/logger.ts'
 import { createEgress } from '../../egress/index.ts'
@@ -20,9 +20,13 @@ import {
   type PartitionWriter,
 } from '../../journal/index.ts'
 import type { DestinationDefinition } from '../../kit/index.ts'
-import { createFixedSnapshotSource } from '../../store/snapshot-file.ts'
-import { defaultDeployment } from '../../store/snapshot.ts'
-import type { DeliverySettings, DestinationSnapshot, Snapshot } from '../../store/index.ts'
+import {
+  createFixedSnapshotSource,
+  defaultDeployment,
+  type DeliverySettings,
+  type DestinationSnapshot,
+  type Snapshot,
+} from '../../store/index.ts'
 import { createDelivery, type Delivery } from '../delivery.ts'
 import { openOutcomeStore, type OutcomeStore } from '../outcome-store.ts'
 import { addsUp, type ConnectionStatus } from '../status.ts'
@@ -64,6 +68,8 @@ export type Destination = Partial<DestinationSnapshot> & { url?: string }
 export type Damage = 'damaged' | Gap['reason']
 
 export interface StageOptions {
+  /** How much faster time passes for the delivery than for the test. Default 1. */
+  timesFaster?: number
   destinations: Destination[]
   definitionOf?: (type: string) => DestinationDefinition
 }
@@ -111,7 +117,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
     const made = createDelivery({
       journal: damageable(freezable(journal, mine), (offset) => howDamaged(offset)),
       snapshots,
-      clock: systemClock,
+      clock: fasterClock(options.timesFaster ?? 1),
       random: Math.random,
       log: silentLogger,
       store,
@@ -220,6 +226,15 @@ async function openEvents(journal: Journal): Promise<PartitionWriter> {
 function frameOf(kind: number, flags: number, source: number, sourceTotal: number, body: Buffer): FrameInput {
   const place = { index: 0, inputPartition: 0, inputOffset: 0 }
   return { kind, flags, source, timeMs: Date.now(), sourceTotal, ...place, body: [body] }
+}
+
+function fasterClock(times: number): Clock {
+  const startMs = Date.now()
+  return {
+    now: () => startMs + (Date.now() - startMs) * times,
+    after: (ms, run) => systemClock.after(ms / times, run),
+    clear: systemClock.clear,
+  }
 }
 
 const never = new Promise<never>(() => {})
