@@ -2,6 +2,7 @@
  * The control database: kysely over Node's own SQLite. SQLite has one connection here, so kysely queues: inside a transaction
  * always query through its `trx`, or the program waits for itself for ever.
  */
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import {
   CompiledQuery,
@@ -24,9 +25,11 @@ export type ControlDatabase = Kysely<Tables>
 /** How long a statement waits for another process's lock. */
 const BUSY_TIMEOUT_MS = 5_000
 
-/** Opens the database at `path`, made when absent, and brings it to the newest schema, wholly or not at all. A change that was
+/** Opens the database at `path`, made when absent with mode 0600, and brings it to the newest schema, wholly or not at all. A change that was
  *  acknowledged survives a power cut. Throws `migration_failed`. */
 export async function openControlDatabase(path: string): Promise<ControlDatabase> {
+  // SQLite gives its other files the mode of this one.
+  closeSync(openSync(path, 'a', 0o600))
   const sqlite = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
   sqlite.exec('pragma journal_mode = wal; pragma synchronous = full')
   const db = new Kysely<Tables>({ dialect: new ControlDialect({ database: adapt(sqlite) }) })

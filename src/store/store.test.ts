@@ -135,7 +135,9 @@ test('secrets are sealed on disk and in the snapshot file, and absent from plans
   for (const secret of [...secretTexts, 'other-hush', 'other-1']) {
     for (const [i, text] of texts.entries()) assert.ok(!text.includes(secret), `${secret} in text ${i}`)
   }
-  assert.equal((await stat(join(directory, 'snapshot.json'))).mode & 0o777, 0o600)
+  for (const file of [path, `${path}-wal`, join(directory, 'snapshot.json')]) {
+    assert.equal((await stat(file)).mode & 0o777, 0o600, file)
+  }
 })
 
 test('an export names the environment where the file did, and has bullets for other secrets', async (t) => {

@@ -91,6 +91,9 @@ test('placeholders are taken from the environment, quoted or not, and a missing 
   assert.deepEqual(await problemsOf(text, { NAME: 'x', KEY: 'k' }), [
     '2: sources.web.name: The environment has no variable PLACE.',
   ])
+  assert.deepEqual(await problemsOf('tokens: { ci: { token: ${TOKEN} } }'), [
+    '1: tokens.ci.token: The environment has no variable TOKEN.',
+  ])
 })
 
 test('a comment may show a placeholder that is not set', async () => {

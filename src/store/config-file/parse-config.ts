@@ -42,7 +42,10 @@ export async function parseConfig(text: string, { fileName, environment, checks 
   const reading = new Reading(yaml, checks)
   const config = await reading.config(fileName)
   if (reading.problems.length === 0) return config
+  // Whatever else is wrong with a value that the environment lacks, is wrong because of that.
+  const unset = new Set(yaml.problems.map(({ path }) => pathKey(path)))
   const lines = reading.problems
+    .filter((problem) => yaml.problems.includes(problem) || !unset.has(pathKey(problem.path)))
     .map(({ path, reason, line }) => ({ line: line ?? yaml.lineOf(path), path, reason }))
     .sort((a, b) => a.line - b.line)
     .map(({ line, path, reason }) => [`${fileName}:${line}`, ...(path.length > 0 ? [formatPath(path)] : []), reason])

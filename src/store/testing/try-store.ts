@@ -38,6 +38,7 @@ export async function tryStore(t: TestContext): Promise<TryStore> {
     path,
     now: 1_700_000_000_000,
     ends: {},
+    // Set below, before anybody sees it: opening it needs the clock of this object.
     store: undefined as unknown as Store,
     async reopen(keys) {
       await tried.store.close()
