@@ -45,7 +45,9 @@ function describe(trace: Trace): string {
     for (const { destination, state, code, attempts } of copy.destinations) {
       for (const attempt of attempts)
         lines.push(`${attempt.at}  destination ${destination}: ${describeAttempt(attempt)}`)
-      if (attempts.length === 0)
+      const last = attempts.at(-1)
+      // Where it stands, unless its last attempt has said so.
+      if (last?.state !== state || last.code !== code)
         lines.push(`${' '.repeat(24)}  destination ${destination}: ${state}${code === undefined ? '' : ` (${code})`}`)
     }
     for (const { warehouse, state, code, loadId, committedAt } of copy.warehouses) {

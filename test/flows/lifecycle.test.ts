@@ -165,8 +165,9 @@ test('a hanging destination delays only itself', async () => {
   await send(50)
   await until('hook', (each) => each.delivered === delivered + 50)
   assert.ok(Date.now() - startedAt < 5_000)
-  const hanging = await until('hangs', (each) => each.waiting === 0)
-  assert.deepEqual(hanging.discarded, { ETIMEDOUT: 50 })
+  // Those that were tried have ended with the window; the others wait for a probe to get through.
+  const hanging = await until('hangs', (each) => (each.discarded['ETIMEDOUT'] ?? 0) >= 5)
+  assert.equal(hanging.delivered, 0)
 })
 
 test('a redirect is not followed and an address that is not allowed is never reached', async () => {
@@ -193,6 +194,10 @@ test('a restart changes no figure', async () => {
   platform = again
   const after = (await platform.json('status')) as Status
   assert.deepEqual(after.sources, status.sources)
-  const figures = (each: Status) => each.connections.map(({ oldestWaitingSeconds: _, ...rest }) => rest)
+  // The hanging destination goes on being tried, and the warehouse says when it last looked.
+  const figures = ({ connections }: Status) =>
+    connections
+      .filter((each) => each.destination !== 'hangs')
+      .map((each) => ({ ...each, oldestWaitingSeconds: 0, lastSyncAt: undefined }))
   assert.deepEqual(figures(after), figures(status))
 })
