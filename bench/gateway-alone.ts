@@ -9,7 +9,7 @@ import { silentLogger } from '../src/base/logger.ts'
 import { createMetrics } from '../src/base/metrics.ts'
 import { createGateway } from '../src/gateway/index.ts'
 import { openJournal } from '../src/journal/index.ts'
-import { createFixedSnapshotSource, defaultDeployment } from '../src/store/index.ts'
+import { createFixedSnapshotSource, defaultDeployment } from '../src/snapshot/index.ts'
 
 const directory = await mkdtemp(join(process.env['BENCH_DIRECTORY'] ?? tmpdir(), 'tributary-gateway-'))
 const journal = await openJournal({

@@ -13,6 +13,7 @@ const floors: Record<string, number> = {
   'src/protocol': 1,
   'src/language': 2,
   'src/kit': 3,
+  'src/snapshot': 3,
   'src/journal': 4,
   'src/store': 4,
   'src/egress': 4,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defaultDelivery, defaultDeployment } from '../../src/store/index.ts'
+import { defaultDelivery, defaultDeployment } from '../../src/snapshot/index.ts'
 import * as schemas from '../../src/store/config-file/schemas.ts'
 import { code, page, table } from './markdown.ts'
 
@@ -39,9 +39,11 @@ const meanings: Record<string, string> = {
   'destinations.*.auth.refreshToken': 'OAuth refresh token. Likewise.',
   'warehouses.*.type': 'A folder of connectors/warehouses.',
   'warehouses.*.name': 'Name for people. Default: the slug.',
-  'warehouses.*.sources': 'Slugs of the sources that are loaded. The schema of each is its slug.',
+  'warehouses.*.sources':
+    'Slugs of the sources that are loaded. The schema of each is its slug. Default: all sources of the file.',
   'warehouses.*.settings': 'The settings of its type.',
-  'warehouses.*.schedule': '`every 10s`, `every 1m`, `every 1h`, a cron line, or `manual`. At least 10 s apart.',
+  'warehouses.*.schedule':
+    '`every 10s`, `every 1m`, `every 1h`, a cron line (UTC), or `manual`. At least 10 s apart. Default: every 1m for `duckdb`, every 15m for others.',
   'warehouses.*.enabled': 'False: it is not loaded.',
   'warehouses.*.selectiveSync': '`{SOURCE: {TABLE: false}}` leaves a table out.',
   'egress.allow': 'Private addresses (CIDR) that destinations may reach.',

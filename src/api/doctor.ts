@@ -1,5 +1,5 @@
 /** Recomputes the accounting from the journal, compares, and looks at what commonly goes wrong. */
-import type { Snapshot } from '../store/index.ts'
+import type { Snapshot } from '../snapshot/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import type { Roles } from './roles.ts'
 import { readStatus, sum, type ConnectionBySlug } from './status.ts'

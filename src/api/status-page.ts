@@ -1,5 +1,5 @@
 /** The plain status page that the sign-in link opens. */
-import type { Snapshot } from '../store/index.ts'
+import type { Snapshot } from '../snapshot/index.ts'
 import { sum, type ConnectionBySlug, type Status } from './status.ts'
 
 const REFRESH_SECONDS = 5

@@ -1,4 +1,4 @@
-import type { Snapshot } from '../store/index.ts'
+import type { Snapshot } from '../snapshot/index.ts'
 import type { PipelineStatus } from '../pipeline/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import type { ConnectionStatus } from '../delivery/index.ts'

@@ -1,5 +1,5 @@
 /** What happened to a message: every stage with its time, decision and code, from every process that knows of it. */
-import type { Snapshot } from '../store/index.ts'
+import type { Snapshot } from '../snapshot/index.ts'
 import type { WarehouseTrace } from '../loader/index.ts'
 import type { TracedFrame } from '../pipeline/index.ts'
 import type { DeliveryAttempt } from '../delivery/index.ts'

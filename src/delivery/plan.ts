@@ -12,7 +12,7 @@ import {
   type FilterVerdict,
 } from '../language/index.ts'
 import { calls, type Call, type JsonObject } from '../protocol/index.ts'
-import type { DeliverySettings, DestinationSnapshot, FilterSnapshot, MappingSnapshot } from '../store/index.ts'
+import type { DeliverySettings, DestinationSnapshot, FilterSnapshot, MappingSnapshot } from '../snapshot/index.ts'
 
 export type CheckedPayload = { ok: true; payload: JsonObject } | { ok: false; problem: string }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { defaultDelivery } from '../store/index.ts'
+import { defaultDelivery } from '../snapshot/index.ts'
 import { planRetry } from './retry-policy.ts'
 
 const HOUR = 3_600_000

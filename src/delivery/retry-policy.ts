@@ -1,6 +1,6 @@
 /** When to try again (contract: destinations.md §10). */
 import { backoffMs } from '../base/backoff.ts'
-import type { DeliverySettings } from '../store/index.ts'
+import type { DeliverySettings } from '../snapshot/index.ts'
 
 const HOUR_MS = 3_600_000
 

@@ -1,7 +1,7 @@
 /** Where the write key of a request is looked for (contract: ingest.md §2, sdk-wire.md §3). The header wins over the body. */
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** The write key that the headers carry: Basic user name, Bearer token, `X-Write-Key`; undefined when they carry none. */
+/** The write key that the headers carry: Basic user name, then `X-Write-Key`; undefined when they carry none. */
 export function writeKeyOfHeaders(headers: IncomingHttpHeaders): string | undefined {
   const authorization = headers.authorization
   if (authorization !== undefined) {

@@ -18,7 +18,7 @@ import {
   type DeploymentSettings,
   type Snapshot,
   type SourceSnapshot,
-} from '../store/index.ts'
+} from '../snapshot/index.ts'
 import { createGateway, type Gateway } from './index.ts'
 
 const basic = (key: string) => ({ authorization: `Basic ${Buffer.from(key).toString('base64')}` })

@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotSource, SourceSnapshot, WorkspaceSnapshot } from '../store/index.ts'
+import type { Snapshot, SnapshotSource, SourceSnapshot, WorkspaceSnapshot } from '../snapshot/index.ts'
 
 export interface KnownSource {
   source: SourceSnapshot

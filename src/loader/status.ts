@@ -1,7 +1,7 @@
 /** The accounting of one source at one warehouse (`design.md` §3): what its cursor's ledger says, and what waits behind it. */
 import type { Clock } from '../base/clock.ts'
 import type { Journal } from '../journal/index.ts'
-import type { SourceSnapshot, WarehouseSnapshot } from '../store/index.ts'
+import type { SourceSnapshot, WarehouseSnapshot } from '../snapshot/index.ts'
 import { addLedger, emptyLedger, ledgerTotal } from './ledger.ts'
 import type { SourceCursor } from './read-events.ts'
 import type { WarehouseSync } from './sync.ts'

@@ -5,7 +5,7 @@ import { diskFileSystem, type FileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics, type Registry } from '../base/metrics.ts'
 import { openJournal, type Journal } from '../journal/index.ts'
-import { defaultDeployment, openSnapshotSource, type SnapshotSource } from '../store/index.ts'
+import { defaultDeployment, openSnapshotSource, type SnapshotSource } from '../snapshot/index.ts'
 import { pathsOf, type Paths } from './paths.ts'
 import type { StartOptions } from './start-options.ts'
 

@@ -2,7 +2,6 @@
  *  is safe. */
 import { createHash } from 'node:crypto'
 import type { ControlDatabase } from './control-database.ts'
-import type { Store } from './store.ts'
 
 const HOUR_MS = 3_600_000
 const LINK_LIFE_MS = 24 * HOUR_MS
@@ -13,7 +12,15 @@ interface AccessParts {
   now: () => number
 }
 
-type Access = Pick<Store, 'createSignInLink' | 'useSignInLink' | 'isSession' | 'checkToken'>
+export interface Access {
+  /** A token that signs a person in, once, within 24 hours. */
+  createSignInLink(): Promise<string>
+  /** A session token for it; undefined when it is unknown, used or too old. */
+  useSignInLink(token: string): Promise<string | undefined>
+  isSession(token: string): Promise<boolean>
+  /** Whose Public API token it is; undefined when nobody's. */
+  checkToken(token: string): Promise<{ name: string; role: string; workspace: number } | undefined>
+}
 
 export function createAccess(db: ControlDatabase, { newId, now }: AccessParts): Access {
   return {

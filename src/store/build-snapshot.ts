@@ -9,7 +9,7 @@ import {
   type Snapshot,
   type SourceSnapshot,
   type WarehouseSnapshot,
-} from './snapshot.ts'
+} from '../snapshot/index.ts'
 import type { ConfigSections } from './config-file/config.ts'
 import { isClientSideType } from './source-types.ts'
 

@@ -3,21 +3,5 @@ export { parseConfig } from './config-file/parse-config.ts'
 export type { ConfigChecks, ConfigProblem } from './config-file/parse-config.ts'
 export type { Config } from './config-file/config.ts'
 export type { Plan, PlanChange } from './config-file/plan.ts'
-export { createFixedSnapshotSource, openSnapshotSource } from './snapshot-file.ts'
-export type { SnapshotSource } from './snapshot-source.ts'
-export { defaultDelivery, defaultDeployment } from './snapshot.ts'
-export type {
-  DeliverySettings,
-  DeploymentSettings,
-  DestinationSnapshot,
-  FilterAction,
-  FilterSnapshot,
-  MappingSnapshot,
-  SealedJson,
-  Snapshot,
-  SourceSnapshot,
-  WarehouseSnapshot,
-  WorkspaceSnapshot,
-} from './snapshot.ts'
 export { openStore } from './store.ts'
 export type { Store, StoreOptions } from './store.ts'

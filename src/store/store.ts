@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { KeyRing } from '../base/secrets.ts'
-import { createAccess } from './access.ts'
+import { createAccess, type Access } from './access.ts'
 import { buildSnapshot } from './build-snapshot.ts'
 import { applyConfig } from './config-file/apply-config.ts'
 import type { Config } from './config-file/config.ts'
@@ -12,8 +12,8 @@ import type { Plan } from './config-file/plan.ts'
 import { openControlDatabase, type ControlDatabase } from './control-database.ts'
 import { makeFirstWorkspace } from './first-workspace.ts'
 import { readRecords } from './records.ts'
-import type { Snapshot } from './snapshot.ts'
-import { writeSnapshotFile } from './snapshot-file.ts'
+import type { Snapshot } from '../snapshot/index.ts'
+import { writeSnapshotFile } from '../snapshot/index.ts'
 
 export interface StoreOptions {
   /** Absolute; made when absent. */
@@ -27,7 +27,7 @@ export interface StoreOptions {
   eventsEnds: () => Promise<Record<number, number>>
 }
 
-export interface Store {
+export interface Store extends Access {
   /** What the records say now. */
   snapshot(): Promise<Snapshot>
   /** Writes the snapshot to the file at `path`, if the file does not hold it yet; it survives a power cut from then on. */
@@ -43,13 +43,6 @@ export interface Store {
   applyConfig(config: Config, options?: { prune?: boolean }): Promise<Plan>
   /** The records as a config file. Secrets are what the file had (`${NAME}`), or bullets, which mean "as stored" when applied. */
   exportConfig(): Promise<string>
-  /** A token that signs a person in, once, within 24 hours. */
-  createSignInLink(): Promise<string>
-  /** A session token for it; undefined when it is unknown, used or too old. */
-  useSignInLink(token: string): Promise<string | undefined>
-  isSession(token: string): Promise<boolean>
-  /** Whose Public API token it is; undefined when nobody's. */
-  checkToken(token: string): Promise<{ name: string; role: string; workspace: number } | undefined>
   close(): Promise<void>
 }
 

@@ -18,8 +18,8 @@ import {
 } from '../../journal/index.ts'
 import type { WarehouseConnection, WarehouseDefinition } from '../../kit/index.ts'
 import { normaliseMessage, splitBody, parseBody, type Call } from '../../protocol/index.ts'
-import { createFixedSnapshotSource } from '../../store/snapshot-file.ts'
-import { defaultDeployment, type Snapshot, type SourceSnapshot, type WarehouseSnapshot } from '../../store/snapshot.ts'
+import { createFixedSnapshotSource } from '../../snapshot/index.ts'
+import { defaultDeployment, type Snapshot, type SourceSnapshot, type WarehouseSnapshot } from '../../snapshot/index.ts'
 import { createLoader, type Loader } from '../loader.ts'
 
 export const receivedAtMs = Date.parse('2024-03-01T10:00:07.000Z')

@@ -1,5 +1,5 @@
 /** A config file that was read and found sound: what it names, with defaults filled in. */
-import type { DeliverySettings, FilterSnapshot, SourceSnapshot } from '../snapshot.ts'
+import type { DeliverySettings, FilterSnapshot, SourceSnapshot } from '../../snapshot/index.ts'
 
 export interface Config {
   fileName: string

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { AppError, messageOf } from '../../base/errors.ts'
 import { checkFilters, checkTrigger, validateMapping } from '../../language/index.ts'
-import type { FilterSnapshot } from '../snapshot.ts'
+import type { FilterSnapshot } from '../../snapshot/index.ts'
 import { checkShape, unknownKey } from './check-shape.ts'
 import { checkSchedule } from './check-schedule.ts'
 import type { Config, ConfigSections, DestinationConfig, SourceConfig, TokenConfig, WarehouseConfig } from './config.ts'
@@ -51,6 +51,10 @@ export async function parseConfig(text: string, { fileName, environment, checks 
     .map(({ line, path, reason }) => [`${fileName}:${line}`, ...(path.length > 0 ? [formatPath(path)] : []), reason])
   throw configInvalid([...new Set(lines.map((parts) => parts.join(': ')))])
 }
+
+/** Of a warehouse that names none (contract: warehouses.md §7). */
+const LOCAL_SCHEDULE = 'every 1m'
+const REMOTE_SCHEDULE = 'every 15m'
 
 const recordSections = ['workspace', 'tokens', 'sources', 'destinations', 'warehouses']
 const topKeys = [...recordSections, ...Object.keys(schemas.sections.shape)]
@@ -194,9 +198,12 @@ class Reading {
 
   async #warehouse(slug: string, entry: z.infer<typeof schemas.warehouse>): Promise<WarehouseConfig> {
     const path = ['warehouses', slug]
-    for (const [i, source] of entry.sources.entries()) this.#checkSource(source, [...path, 'sources', i])
+    // Every source of the file goes into a warehouse that names none (contract: warehouses.md §1).
+    const sources = entry.sources ?? Object.keys(this.#section(this.#top['sources'], ['sources']))
+    const schedule = entry.schedule?.trim() ?? (entry.type === 'duckdb' ? LOCAL_SCHEDULE : REMOTE_SCHEDULE)
+    for (const [i, source] of sources.entries()) this.#checkSource(source, [...path, 'sources', i])
     for (const source of Object.keys(entry.selectiveSync)) this.#checkSource(source, [...path, 'selectiveSync', source])
-    const problem = checkSchedule(entry.schedule)
+    const problem = checkSchedule(schedule)
     if (problem !== undefined) this.#refuse([...path, 'schedule'], problem)
     const names = await this.#checkConnector('warehouse', path, entry, [])
     return {
@@ -204,9 +211,9 @@ class Reading {
       type: entry.type,
       name: entry.name ?? slug,
       isEnabled: entry.enabled,
-      sources: [...new Set(entry.sources)],
+      sources: [...new Set(sources)],
       settings: markSecrets(entry.settings, [...path, 'settings'], { writtenAs: this.#yaml.writtenAs, names }),
-      schedule: entry.schedule.trim(),
+      schedule,
       selectiveSync: entry.selectiveSync,
     }
   }

@@ -94,9 +94,9 @@ export const destination = z.strictObject({
 export const warehouse = z.strictObject({
   type,
   name: title.optional(),
-  sources: z.array(text),
+  sources: z.array(text).optional(),
   settings: json.default({}),
-  schedule: text.default('every 1h'),
+  schedule: text.optional(),
   enabled: flag.default(true),
   selectiveSync: z.record(text, z.record(text, flag)).default({}),
 })

@@ -1,0 +1,18 @@
+/** The door of the snapshot: the configuration as the data plane works from it, without the control database behind it. */
+export { createFixedSnapshotSource, openSnapshotSource, writeSnapshotFile } from './snapshot-file.ts'
+export type { SnapshotFileOptions } from './snapshot-file.ts'
+export type { SnapshotSource } from './snapshot-source.ts'
+export { defaultDelivery, defaultDeployment } from './snapshot.ts'
+export type {
+  DeliverySettings,
+  DeploymentSettings,
+  DestinationSnapshot,
+  FilterAction,
+  FilterSnapshot,
+  MappingSnapshot,
+  SealedJson,
+  Snapshot,
+  SourceSnapshot,
+  WarehouseSnapshot,
+  WorkspaceSnapshot,
+} from './snapshot.ts'
