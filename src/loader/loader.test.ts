@@ -406,6 +406,14 @@ test('syncs and queries of an unknown or disabled warehouse are refused', async 
   await assert.rejects(bed.sync(), { code: 'warehouse_disabled' })
 })
 
+test('a query that is refused says why, at once or while its rows are read', async (t) => {
+  const bed = await aBed(t)
+  await assert.rejects(bed.sql('SELECT * FROM web.nothing'), { code: 'bad_query', message: /nothing" does not exist/ })
+  await assert.rejects(bed.sql('DROP SCHEMA web'), { code: 'bad_query', message: /Only queries/ })
+  await assert.rejects(bed.sql('SELECT * FROM range(200000)'), { code: 'bad_query', message: /more than 100000 rows/ })
+  assert.deepEqual(await bed.sql('SELECT 1 AS one, 2 AS one'), [{ one: 1, 'one:1': 2 }])
+})
+
 test('while nothing was ever sent the warehouse is not even opened', async (t) => {
   let opened = 0
   const bed = await aBed(t, { connect: (connect) => ((opened += 1), connect()) })

@@ -4,7 +4,13 @@ import { AppError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Registry } from '../base/metrics.ts'
 import { eventFlags, isCall, type Frame, type Journal } from '../journal/index.ts'
-import type { QueryLimits, QueryResult, WarehouseConnection, WarehouseDefinition } from '../kit/index.ts'
+import {
+  BadPayload,
+  type QueryLimits,
+  type QueryResult,
+  type WarehouseConnection,
+  type WarehouseDefinition,
+} from '../kit/index.ts'
 import { isLoadedTo } from '../protocol/index.ts'
 import type { SnapshotSource, SourceSnapshot, WarehouseSnapshot } from '../snapshot/index.ts'
 import { createLoaderMetrics } from './metrics.ts'
@@ -59,7 +65,8 @@ export interface Loader {
   history(slug: string): SyncRecord[]
   /** What became of the message of `events` at this place, at each warehouse of its source. */
   trace(sourceNumber: number, partition: number, offset: number): Promise<WarehouseTrace[]>
-  /** Runs one read-only statement. Without a slug: the only warehouse, else the one called `local`. */
+  /** Runs one read-only statement. Without a slug: the only warehouse, else the one called `local`. Throws `unknown_warehouse`, and
+   *  `bad_query` (also while rows are read) for what the warehouse refuses. */
   query(slug: string | undefined, sql: string, limits: QueryLimits): Promise<QueryResult>
   /** Lowest offset of the partition of `events` that an enabled warehouse still needs; infinite when there is none. */
   lowWatermark(partition: number): number
@@ -205,7 +212,12 @@ export function createLoader(parts: LoaderParts): Loader {
     trace,
     async query(slug, sql, limits) {
       const { sync } = find(slug)
-      return sync.withConnection((connection) => connection.query(sql, limits))
+      try {
+        const { columns, rows } = await sync.withConnection((connection) => connection.query(sql, limits))
+        return { columns, rows: readRows(rows) }
+      } catch (error) {
+        throw refusedQuery(error)
+      }
     },
     lowWatermark(partition) {
       const enabled = snapshots.current.warehouses.filter(({ isEnabled }) => isEnabled)
@@ -217,6 +229,19 @@ export function createLoader(parts: LoaderParts): Loader {
       await Promise.all([...syncs.values()].map((sync) => sync.stop()))
     },
   }
+}
+
+async function* readRows(rows: QueryResult['rows']): QueryResult['rows'] {
+  try {
+    yield* rows
+  } catch (error) {
+    throw refusedQuery(error)
+  }
+}
+
+/** What a connector says about a query is for the person who wrote it. */
+function refusedQuery(error: unknown): unknown {
+  return error instanceof BadPayload ? new AppError('bad_query', 400, error.message, { cause: error }) : error
 }
 
 function isExcluded(frame: Frame, { id, slug }: WarehouseSnapshot): boolean {

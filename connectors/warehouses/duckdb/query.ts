@@ -4,31 +4,63 @@ import { BadPayload, type QueryLimits, type QueryResult } from '../../../src/kit
 import type { OpenFile } from './open-file.ts'
 import { jsonOf } from './read-cells.ts'
 
+/** Queries that run at once; they share one memory limit with the loads. */
+const QUERIES_MAX = 8
+
+const runningIn = new WeakMap<OpenFile, number>()
+
 /** Runs one statement that reads. Throws `BadPayload` for anything else and for what DuckDB refuses. */
 export async function runQuery(file: OpenFile, sql: string, limits: QueryLimits): Promise<QueryResult> {
-  const connection = await file.connect()
+  const running = runningIn.get(file) ?? 0
+  if (running >= QUERIES_MAX) throw new BadPayload(`${QUERIES_MAX} queries are running. Try again in a moment.`)
+  runningIn.set(file, running + 1)
+  const query = startQuery(await file.connect(), limits, () => runningIn.set(file, (runningIn.get(file) ?? 1) - 1))
+  try {
+    // The statement's type keeps out what is plainly no query, the transaction what writes all the same (EXPLAIN ANALYZE INSERT).
+    await query.connection.run('BEGIN TRANSACTION READ ONLY')
+    const statement = await prepareOne(file, query.connection, sql)
+    const result = await statement.stream()
+    query.state = 'ready'
+    return { columns: result.deduplicatedColumnNames(), rows: readRows(result, query) }
+  } catch (error) {
+    const explained = query.explain(error)
+    query.close()
+    throw explained
+  }
+}
+
+interface RunningQuery {
+  connection: DuckDBConnection
+  limits: QueryLimits
+  /** `ready`: there are rows and nobody has asked for them yet. */
+  state: 'running' | 'ready' | 'closed'
+  explain(error: unknown): Error
+  close(): void
+}
+
+function startQuery(connection: DuckDBConnection, limits: QueryLimits, closed: () => void): RunningQuery {
   let isLate = false
   const timer = setTimeout(() => {
     isLate = true
     connection.interrupt()
+    // Whoever asked has gone away without reading a row. A connection that runs must not be closed under its statement.
+    if (query.state === 'ready') query.close()
   }, limits.timeoutMs)
   timer.unref()
-  const close = (): void => {
-    clearTimeout(timer)
-    connection.closeSync()
+  const query: RunningQuery = {
+    connection,
+    limits,
+    state: 'running',
+    explain: (error) => (isLate ? tooLate(limits) : refused(error)),
+    close() {
+      if (query.state === 'closed') return
+      query.state = 'closed'
+      clearTimeout(timer)
+      connection.closeSync()
+      closed()
+    },
   }
-  const explain = (error: unknown): Error => (isLate ? tooLate(limits) : refused(error))
-  try {
-    // The statement's type keeps out what is plainly no query, the transaction what writes all the same (EXPLAIN ANALYZE INSERT).
-    await connection.run('BEGIN TRANSACTION READ ONLY')
-    const statement = await prepareOne(file, connection, sql)
-    const result = await statement.stream()
-    return { columns: result.deduplicatedColumnNames(), rows: readRows(result, limits, explain, close) }
-  } catch (error) {
-    const explained = explain(error)
-    close()
-    throw explained
-  }
+  return query
 }
 
 async function prepareOne(file: OpenFile, connection: DuckDBConnection, sql: string): Promise<DuckDBPreparedStatement> {
@@ -44,14 +76,12 @@ async function prepareOne(file: OpenFile, connection: DuckDBConnection, sql: str
   return statement
 }
 
-async function* readRows(
-  result: DuckDBResult,
-  limits: QueryLimits,
-  explain: (error: unknown) => Error,
-  close: () => void,
-): AsyncGenerator<unknown[][]> {
-  let left = limits.rowsMax
+async function* readRows(result: DuckDBResult, query: RunningQuery): AsyncGenerator<unknown[][]> {
+  const { rowsMax } = query.limits
+  let left = rowsMax
   try {
+    if (query.state === 'closed') throw tooLate(query.limits)
+    query.state = 'running'
     for (;;) {
       const chunk = await result.fetchChunk()
       if (chunk === null || chunk.rowCount === 0) return
@@ -59,12 +89,12 @@ async function* readRows(
       yield rows.length <= left ? rows : rows.slice(0, left)
       left -= rows.length
       // Silently fewer rows would be a wrong answer.
-      if (left < 0) throw new BadPayload(`The query has more than ${limits.rowsMax} rows. Add a LIMIT, or aggregate.`)
+      if (left < 0) throw new BadPayload(`The query has more than ${rowsMax} rows. Add a LIMIT, or aggregate.`)
     }
   } catch (error) {
-    throw explain(error)
+    throw query.explain(error)
   } finally {
-    close()
+    query.close()
   }
 }
 
