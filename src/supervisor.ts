@@ -8,6 +8,7 @@ import { constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from './base/logger.ts'
 import { messageOf } from './base/errors.ts'
+import { releaseStartupMemory } from './base/startup-memory.ts'
 import { roles, type ChildMessage, type ParentMessage, type Role } from './main/index.ts'
 
 export interface SupervisorOptions {
@@ -110,6 +111,7 @@ class Supervisor {
     if (!this.#hasPrintedReady && this.#children.every((each) => each.isReady)) {
       this.#hasPrintedReady = true
       this.#options.print(`tributary ready ${this.#address}`)
+      setTimeout(releaseStartupMemory, 1_000).unref()
     }
   }
   #address = ''

@@ -38,6 +38,8 @@ Exit codes: 0 stopped as told; 1 failed; 2 bad config or option; 3 another serve
         TRIBUTARY_DATA: options.dataDirectory,
         TRIBUTARY_CONFIG: configPath ?? '',
         // Children share what stripping types and compiling gave: a start is faster, and each process 17 MB smaller.
+        // One arena of the C allocator instead of one for each thread: half of what an idle process holds was in them.
+        MALLOC_ARENA_MAX: environment['MALLOC_ARENA_MAX'] ?? '1',
         NODE_COMPILE_CACHE: join(options.dataDirectory, 'run', 'compile-cache'),
       },
       log: createLogger('supervisor'),

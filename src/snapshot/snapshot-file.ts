@@ -1,4 +1,4 @@
-import { readFileSync, watch } from 'node:fs'
+import { readFileSync, statSync, watch } from 'node:fs'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
@@ -21,6 +21,7 @@ const POLL_MS = 1_000
 export async function openSnapshotSource({ path, clock, log }: SnapshotFileOptions): Promise<SnapshotSource> {
   let current = read(path)
   let text = ''
+  let seenMs = 0
   const listeners = new Set<(snapshot: Snapshot) => void>()
   let isClosed = false
   let timer = clock.after(POLL_MS, poll)
@@ -31,7 +32,10 @@ export async function openSnapshotSource({ path, clock, log }: SnapshotFileOptio
   watcher.on('error', () => watcher.close())
 
   function poll(): void {
-    check()
+    // Almost always nothing has changed, and then the time of the file says so for less than reading it.
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: -1 }
+    if (mtimeMs !== seenMs) check()
+    seenMs = mtimeMs
     if (!isClosed) timer = clock.after(POLL_MS, poll)
   }
 
