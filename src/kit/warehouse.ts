@@ -98,7 +98,8 @@ export interface Load {
   startedAt: Date
   createTables: TableSchema[]
   addColumns: { schema: string; table: string; column: string; type: ColumnType }[]
-  alterColumns: { schema: string; table: string; column: string; from: ColumnType; to: ColumnType }[]
+  /** Of `integer>float` values that no double holds exactly are kept in `_unmapped`, under `path`. */
+  alterColumns: { schema: string; table: string; column: string; from: ColumnType; to: ColumnType; path: string }[]
   append: TableRows[]
   /** `users` and `accounts`. */
   upsert: UpsertRows[]

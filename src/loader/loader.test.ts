@@ -156,6 +156,55 @@ test('a column that is too narrow is widened by a later load, old values and new
   ])
 })
 
+test('widening keeps the digits of integers that no float holds', async (t) => {
+  const bed = await aBed(t)
+  const send = (id: string, n: string) => {
+    return bed.sendText(
+      `{"batch":[{"type":"track","event":"E","messageId":"${id}","anonymousId":"a","properties":{"n":${n},"o":${n}}}]}`,
+    )
+  }
+  await send('m1', '9007199254740993')
+  await send('m2', '7')
+  await bed.sync()
+  await send('m3', '1.5')
+  await bed.sync()
+  await send('m4', '9007199254740995')
+  await bed.sync()
+  assert.deepEqual(await bed.sql('SELECT n, o, _unmapped FROM web.e ORDER BY id'), [
+    {
+      n: 9007199254740992,
+      o: 9007199254740992,
+      _unmapped: '{"properties.n":9007199254740993,"properties.o":9007199254740993}',
+    },
+    { n: 7, o: 7, _unmapped: null },
+    { n: 1.5, o: 1.5, _unmapped: null },
+    {
+      n: 9007199254740996,
+      o: 9007199254740996,
+      _unmapped: '{"properties.n":9007199254740995,"properties.o":9007199254740995}',
+    },
+  ])
+})
+
+test('two sources whose slugs give one schema name do not share it', async (t) => {
+  const bed = await aBed(t, { sources: ['web-shop', 'web_shop'] })
+  await bed.send([aTrack('m1')])
+  await bed.send([aTrack('m1')], { source: 2 })
+  assert.deepEqual((await bed.sync()).rows, {
+    'web_shop.e': 1,
+    'web_shop.tracks': 1,
+    'web_shop_2.e': 1,
+    'web_shop_2.tracks': 1,
+  })
+})
+
+test('a source without messages does not keep the journal', async (t) => {
+  const bed = await aBed(t, { sources: ['web', 'silent'] })
+  await bed.send([aTrack('m1')])
+  await bed.sync()
+  assert.equal(bed.loader.lowWatermark(0), 1)
+})
+
 test('a value that cannot be cast is in _unmapped, and the sync says how many', async (t) => {
   const bed = await aBed(t)
   await bed.send([aTrack('m1', { properties: { total: 1 } })])

@@ -14,8 +14,8 @@ export interface SourceCursor {
   partition: number
   /** The next offset that this source still needs; everything before it is in the warehouse or not of this source. */
   offset: number
-  /** The offset that the warehouse has; undefined when it has none for this source. */
-  committedOffset: number | undefined
+  /** The offset that the warehouse has, or where the source began when it has none yet. */
+  committedOffset: number
   ledger: Ledger
   /** Why offsets since the last frame of the source are missing. */
   gap: Gap['reason'] | undefined

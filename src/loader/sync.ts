@@ -142,13 +142,11 @@ export class WarehouseSync {
     return Math.min(Number.POSITIVE_INFINITY, ...cursors.map(({ offset }) => offset))
   }
 
-  /** Lowest offset of the partition that a source of this warehouse still needs; 0 while that is not known. */
+  /** Lowest offset of the partition that a source of this warehouse still needs; 0 while that is not known. What lies between the
+   *  cursor in the warehouse and this holds nothing of the source, so it may go although a restart would read it again. */
   lowWatermark(partition: number): number {
-    const offsets = this.#parts.sources().map((source) => {
-      const cursor = this.#cursors.get(source.id)?.get(partition)
-      return cursor?.committedOffset === undefined ? 0 : cursor.offset
-    })
-    return offsets.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...offsets)
+    const offsets = this.#parts.sources().map(({ id }) => this.#cursors.get(id)?.get(partition)?.offset ?? 0)
+    return Math.min(Number.POSITIVE_INFINITY, ...offsets)
   }
 
   async stop(): Promise<void> {
@@ -309,7 +307,7 @@ export class WarehouseSync {
     const names = this.#namesFor(warehouse, definition)
     const parts: ChunkPart[] = []
     for (const { source, cursor } of standing) {
-      const schema = names.schema(source.slug)
+      const schema = schemaOf(source, work.sources, names)
       const off = warehouse.selectiveSync[source.slug]
       const flattener = createFlattener({
         schema,
@@ -366,7 +364,7 @@ export class WarehouseSync {
         journalId: journal.id,
         source: source.id,
         partition,
-        fromOffset: chunk.cursor.committedOffset ?? chunk.cursor.offset,
+        fromOffset: chunk.cursor.committedOffset,
         offset: Math.max(offset, chunk.cursor.offset),
         ledger: chunk.ledger,
       })),
@@ -421,14 +419,13 @@ export class WarehouseSync {
         const found = stored.find((one) => {
           return one.source === source.id && one.partition === partition && one.journalId === journal.id
         })
-        ofSource.set(partition, await this.#placeCursor(source, partition, found))
+        ofSource.set(partition, await this.#placeCursor(partition, found))
       }
       this.#cursors.set(source.id, ofSource)
     }
   }
 
   async #placeCursor(
-    source: SourceSnapshot,
     partition: number,
     stored: { offset: number; ledger: unknown } | undefined,
   ): Promise<SourceCursor> {
@@ -436,18 +433,15 @@ export class WarehouseSync {
     if (stored === undefined) {
       // A new source, or a journal that this warehouse does not know: what is there already has an id and stays one row.
       const offset = await journal.firstOffset('events', partition)
-      return { partition, offset, committedOffset: undefined, ledger: emptyLedger(offset), gap: undefined }
+      return { partition, offset, committedOffset: offset, ledger: emptyLedger(offset), gap: undefined }
     }
-    const end = await journal.durableEnd('events', partition)
-    if (stored.offset > end) {
-      this.#log.warn({ source: source.slug, offset: stored.offset, end }, 'the warehouse knows more than the journal')
-    }
-    // Offsets beyond the end may yet be given to other messages: those have to be read.
-    const offset = Math.min(stored.offset, end)
+    // A power cut can leave the mark of `events` behind the cursor until the pipeline has opened it again. The cursor waits: moved
+    // back, its ledger would count again what it has passed.
+    const { offset } = stored
     return {
       partition,
       offset,
-      committedOffset: stored.offset,
+      committedOffset: offset,
       ledger: readLedger(stored.ledger, offset),
       gap: undefined,
     }
@@ -513,6 +507,13 @@ interface TypedPart {
   rows: ReturnType<typeof typeColumns>
 }
 
+/** The schema of a source: its slug in snake case. Two sources never share one (`web-shop` and `web_shop`): the newer one gets its number. */
+function schemaOf(source: SourceSnapshot, sources: readonly SourceSnapshot[], names: Names): string {
+  const schema = names.schema(source.slug)
+  const isTaken = sources.some(({ number, slug }) => number < source.number && names.schema(slug) === schema)
+  return isTaken ? `${schema}_${source.number}` : schema
+}
+
 /** Reads frames into the parts until the chunk is full or `end` is reached. */
 async function readChunk(reader: Reader, parts: readonly ChunkPart[], end: number): Promise<void> {
   const partOf = new Map(parts.map((part) => [part.source.number, part.chunk]))
@@ -541,5 +542,5 @@ function noteGap(gap: Gap, parts: readonly ChunkPart[]): void {
 
 /** Whether the part has something for the warehouse: a message or decision, or a cursor that has moved far. */
 function isWorthCommit({ frameCount, cursor }: SourceChunk, offset: number): boolean {
-  return frameCount > 0 || offset - (cursor.committedOffset ?? cursor.offset) > UNCOMMITTED_OFFSETS_MAX
+  return frameCount > 0 || offset - cursor.committedOffset > UNCOMMITTED_OFFSETS_MAX
 }

@@ -52,7 +52,8 @@ function typeTable(table: GatheredTable, rules: TypeRules, load: TypedLoad): Tab
     const before = known?.get(column)
     if (known === undefined) created.set(column, type)
     else if (before === undefined) load.addColumns.push({ schema, table: name, column, type })
-    else if (before !== type) load.alterColumns.push({ schema, table: name, column, from: before, to: type })
+    else if (before !== type)
+      load.alterColumns.push({ schema, table: name, column, from: before, to: type, path: path ?? column })
     columns.push(path === undefined ? { name: column, type, cells } : { name: column, type, cells, path })
   }
   for (const column of table.columns.values()) {

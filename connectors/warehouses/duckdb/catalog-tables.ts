@@ -44,6 +44,11 @@ export function createTableSql({ schema, table, columns }: TableSchema): string 
   return `CREATE TABLE ${quoteTable(schema, table)} (${list.join(', ')})`
 }
 
+/** Does nothing when the column is there. */
+export function addColumnSql(schema: string, table: string, column: string, type: ColumnType): string {
+  return `ALTER TABLE ${quoteTable(schema, table)} ADD COLUMN IF NOT EXISTS ${quoteName(column)} ${sqlTypes[type]}`
+}
+
 /** A timestamp turns into the text that the same value would have as varchar from the start. */
 export function alterColumnSql(
   schema: string,

@@ -6,7 +6,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import type { ColumnType, Load, LoadResult, TableRows, UpsertRows } from '../../../src/kit/index.ts'
 import { writeCursors } from './bookkeeping.ts'
-import { alterColumnSql, createTableSql, readTables, sqlTypes } from './catalog-tables.ts'
+import { addColumnSql, alterColumnSql, createTableSql, readTables, sqlTypes } from './catalog-tables.ts'
 import { mergeState, type StateRow } from './merge-state.ts'
 import type { OpenFile } from './open-file.ts'
 import { quoteName, quoteTable } from './quote.ts'
@@ -46,11 +46,47 @@ async function changeTables(connection: DuckDBConnection, load: Load): Promise<v
   }
   for (const table of load.createTables) await connection.run(createTableSql(table))
   for (const { schema, table, column, type } of load.addColumns) {
-    await connection.run(`ALTER TABLE ${quoteTable(schema, table)} ADD COLUMN ${quoteName(column)} ${sqlTypes[type]}`)
+    await connection.run(addColumnSql(schema, table, column, type))
   }
-  for (const { schema, table, column, from, to } of load.alterColumns) {
+  await alterColumns(connection, load.alterColumns)
+}
+
+/** Integers that become doubles must not lose their last digits: those that would are kept in `_unmapped`, as if they came now.
+ *  They are set aside first, because DuckDB does not alter a table that the same transaction has updated. */
+async function alterColumns(connection: DuckDBConnection, changes: Load['alterColumns']): Promise<void> {
+  const long = new Map<string, Load['alterColumns'][number]>()
+  for (const [i, change] of changes.entries()) {
+    if (change.from !== 'integer' || change.to !== 'float') continue
+    const aside = `_long_${i}`
+    if (await setLongIntegersAside(connection, change, aside)) long.set(aside, change)
+  }
+  for (const { schema, table, column, from, to } of changes) {
     await connection.run(alterColumnSql(schema, table, column, from, to))
   }
+  for (const { schema, table } of long.values()) await connection.run(addColumnSql(schema, table, '_unmapped', 'json'))
+  for (const [aside, { schema, table, path }] of long) {
+    await connection.run(
+      `UPDATE ${quoteTable(schema, table)} t
+       SET _unmapped = json_merge_patch(coalesce(t._unmapped, '{}'::JSON), json_object($1, l.value))
+       FROM temp.main.${aside} l WHERE t.id = l.id`,
+      [path],
+    )
+  }
+}
+
+/** Copies the integers of a column that no double holds into a temporary table; false when there are none. */
+async function setLongIntegersAside(
+  connection: DuckDBConnection,
+  { schema, table, column }: Load['alterColumns'][number],
+  aside: string,
+): Promise<boolean> {
+  const name = quoteName(column)
+  await connection.run(
+    `CREATE OR REPLACE TEMP TABLE ${aside} AS SELECT id, ${name} AS value FROM ${quoteTable(schema, table)}
+     WHERE ${name} > ${Number.MAX_SAFE_INTEGER} OR ${name} < ${Number.MIN_SAFE_INTEGER}`,
+  )
+  const found = await connection.runAndReadAll(`SELECT 1 FROM temp.main.${aside} LIMIT 1`)
+  return found.currentRowCount > 0
 }
 
 async function writeRows(parts: LoadParts, load: Load): Promise<LoadResult> {

@@ -233,7 +233,7 @@ function testSchema(it: It, definition: WarehouseDefinition): void {
       await connection.load(
         aLoad({
           createTables: [],
-          alterColumns: [{ schema: 's', table: 't', column: 'c', from, to }],
+          alterColumns: [{ schema: 's', table: 't', column: 'c', from, to, path: 'properties.c' }],
           append: [rowsOf('t', ['b'], [{ name: 'c', type: to, cells: [newCell] }])],
         }),
       )
