@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { Registry } from '../base/metrics.ts'
 import { eventKinds } from '../journal/index.ts'
 import { createBed, type Bed, type BedOptions } from './testing/loader-bed.ts'
 
@@ -483,4 +484,15 @@ test('many messages are loaded in chunks, each with its cursor', async (t) => {
   const loads = await bed.sql('SELECT count(*)::INT AS n, max(to_offset)::INT AS last FROM _tributary._tributary_loads')
   assert.ok(Number(loads[0]?.['n']) >= 3)
   assert.equal(loads[0]?.['last'], count)
+})
+
+test('metrics say how far behind each warehouse is and what its syncs did', async (t) => {
+  const metrics = new Registry()
+  const bed = await aBed(t, { metrics })
+  await bed.send([aTrack('m1'), aTrack('m2')])
+  const read = async (name: string) => (await metrics.getSingleMetric(name)!.get()).values.map(({ value }) => value)
+  assert.deepEqual(await read('tributary_loader_lag_offsets'), [2])
+  await bed.sync()
+  assert.deepEqual(await read('tributary_loader_lag_offsets'), [0])
+  assert.deepEqual(await read('tributary_loader_rows_total'), [4])
 })

@@ -76,10 +76,23 @@ export interface Loader {
 
 export function createLoader(parts: LoaderParts): Loader {
   const { journal, snapshots } = parts
-  const metrics = parts.metrics === undefined ? undefined : createLoaderMetrics(parts.metrics)
+  const metrics = parts.metrics === undefined ? undefined : createLoaderMetrics(parts.metrics, lags)
   const syncs = new Map<string, WarehouseSync>()
   const tails = new WeakMap<WarehouseSync, TailTotals>()
   const stops: (() => void)[] = []
+
+  async function lags(): Promise<Map<string, number>> {
+    const partitions = await journal.partitions('events')
+    const result = new Map(snapshots.current.warehouses.map(({ slug }) => [slug, 0]))
+    for (const partition of partitions) {
+      const end = await journal.durableEnd('events', partition)
+      for (const { id, slug, isEnabled } of snapshots.current.warehouses) {
+        const mark = syncs.get(id)?.lowWatermark(partition) ?? end
+        if (isEnabled) result.set(slug, (result.get(slug) ?? 0) + Math.max(0, end - Math.min(mark, end)))
+      }
+    }
+    return result
+  }
 
   function reconcile(): void {
     const { warehouses } = snapshots.current

@@ -6,7 +6,8 @@ export interface LoaderMetrics {
   finished(warehouse: string, record: SyncRecord): void
 }
 
-export function createLoaderMetrics(registry: Registry): LoaderMetrics {
+/** `lags` says how many offsets of `events` each warehouse is behind, when it is asked. */
+export function createLoaderMetrics(registry: Registry, lags: () => Promise<Map<string, number>>): LoaderMetrics {
   const labelNames = ['warehouse']
   const registers = [registry]
   const rows = new Counter({
@@ -32,6 +33,15 @@ export function createLoaderMetrics(registry: Registry): LoaderMetrics {
     help: '1 while the newest sync of the warehouse failed.',
     labelNames,
     registers,
+  })
+  const lag = new Gauge({
+    name: 'tributary_loader_lag_offsets',
+    help: 'Offsets of events, of any source, that the warehouse has not passed.',
+    labelNames,
+    registers,
+    async collect() {
+      for (const [warehouse, offsets] of await lags()) lag.set({ warehouse }, offsets)
+    },
   })
   return {
     finished(warehouse, record) {

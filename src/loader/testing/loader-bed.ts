@@ -8,6 +8,7 @@ import duckdb from '../../../connectors/warehouses/duckdb/index.ts'
 import { systemClock, type Clock } from '../../base/clock.ts'
 import { diskFileSystem } from '../../base/file-system.ts'
 import { silentLogger } from '../../base/logger.ts'
+import type { Registry } from '../../base/metrics.ts'
 import {
   eventFlags,
   eventKinds,
@@ -56,6 +57,7 @@ export interface BedOptions {
   clock?: Clock
   sources?: string[]
   warehouse?: Partial<WarehouseSnapshot>
+  metrics?: Registry
   connect?: (connect: () => Promise<WarehouseConnection>) => Promise<WarehouseConnection>
 }
 
@@ -124,6 +126,7 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
       snapshots: createFixedSnapshotSource(bed.snapshot),
       clock: options.clock ?? systemClock,
       log: silentLogger,
+      ...(options.metrics && { metrics: options.metrics }),
       random: () => 0.5,
       newId: randomUUID,
       connect: () => (options.connect === undefined ? connect() : options.connect(connect)),
