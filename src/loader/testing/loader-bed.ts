@@ -58,6 +58,8 @@ export interface BedOptions {
   sources?: string[]
   warehouse?: Partial<WarehouseSnapshot>
   metrics?: Registry
+  /** Instead of the journal's own notices, which may come late or twice. */
+  onAppend?: Journal['onAppend']
   connect?: (connect: () => Promise<WarehouseConnection>) => Promise<WarehouseConnection>
 }
 
@@ -122,7 +124,7 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
       return duckdb.connect(bed.snapshot.warehouses[0]!.settings, { dataDirectory: directory })
     }
     return createLoader({
-      journal,
+      journal: options.onAppend === undefined ? journal : { ...journal, onAppend: options.onAppend },
       snapshots: createFixedSnapshotSource(bed.snapshot),
       clock: options.clock ?? systemClock,
       log: silentLogger,
