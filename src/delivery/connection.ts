@@ -22,6 +22,7 @@ import type { Outcome, OutcomeGroup } from './outcome-frame.ts'
 import type { OutcomeLog } from './outcome-log.ts'
 import type { Owed, PendingLeg } from './owed.ts'
 import type { ConnectionPlan, MappingPlan } from './plan.ts'
+import { DETAIL_CHARACTERS_MAX } from './redact.ts'
 import { windowEndMs } from './retry-policy.ts'
 
 /** Messages that a connection has in hand at most; the rest stays in the journal. */
@@ -522,7 +523,7 @@ function endOf(
     mapping,
     ...(legCount === 1 ? {} : { legs: legCount }),
     ...(leg === undefined || leg.attempt === 0 ? {} : { attempt: leg.attempt }),
-    ...(detail === undefined ? {} : { detail }),
+    ...(detail === undefined ? {} : { detail: detail.slice(0, DETAIL_CHARACTERS_MAX) }),
   }
 }
 

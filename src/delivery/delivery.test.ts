@@ -4,7 +4,7 @@ import webhook from '../../connectors/destinations/webhook/index.ts'
 import { fakeVendor, type FakeVendor, type VendorRequest } from '../../test/support/fake-vendor.ts'
 import { eventFlags } from '../journal/index.ts'
 import { field } from '../kit/index.ts'
-import type { FilterSnapshot, MappingSnapshot } from '../store/index.ts'
+import type { FilterSnapshot, MappingSnapshot } from '../snapshot/index.ts'
 
 import { openStage, SOURCE } from './testing/stage.ts'
 

@@ -8,7 +8,7 @@ import type { Registry } from '../base/metrics.ts'
 import type { Journal } from '../journal/index.ts'
 import type { DestinationDefinition, SendRequest } from '../kit/index.ts'
 import type { JsonObject } from '../protocol/index.ts'
-import type { DestinationSnapshot, SealedJson, Snapshot, SnapshotSource } from '../store/index.ts'
+import type { DestinationSnapshot, SealedJson, Snapshot, SnapshotSource } from '../snapshot/index.ts'
 import { catchUp, countUp, type CatchUpParts } from './catch-up.ts'
 import { Connection } from './connection.ts'
 import { exportMetrics } from './delivery-metrics.ts'
@@ -93,9 +93,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const timers = new Set<TimerHandle>()
   const counting = new Set<Promise<void>>()
   const catchingUp = new Set<Promise<void>>()
+  const removing = new Set<Promise<void>>()
   let sends = true
   let lastCheckpoint = ''
   let lastLookMs = -Infinity
+  let willLookAgain = false
   let caughtUpOnce: Promise<void> = Promise.resolve()
 
   async function start(): Promise<void> {
@@ -112,7 +114,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       },
       onFailed,
     })
-    await keepBelowEnds(journal, recovered.ledgers.values(), log)
+    // A power cut can leave the mark of `events` behind a cursor until the pipeline has opened it again. Such a cursor waits: to
+    // move it back would be to send and count again what it has passed.
     for (const ledger of recovered.ledgers.values()) {
       if (ledger.isDeleted) closedLedgers.set(ledger.connection, ledger)
       else connections.set(ledger.connection, makeConnection(ledger))
@@ -171,12 +174,16 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   async function configure(snapshot: Snapshot): Promise<void> {
     if (isStopped) return
     const wanted = new Set(snapshot.destinations.map(({ number }) => number))
-    for (const destination of snapshot.destinations) {
-      const connection = connections.get(destination.number) ?? addConnection(destination)
-      await configureConnection(connection, destination, snapshot)
-    }
+    await Promise.all(
+      snapshot.destinations.map((destination) => {
+        const connection = connections.get(destination.number) ?? addConnection(destination)
+        return configureConnection(connection, destination, snapshot)
+      }),
+    )
     for (const connection of [...connections.values()]) {
-      if (sends && !wanted.has(connection.number)) await removeConnection(connection)
+      // Not waited for: what it has in flight may take as long as its requests may, and nobody else's change waits for that.
+      if (sends && !wanted.has(connection.number) && !connection.isClosed)
+        follow(removing, removeConnection(connection))
     }
   }
 
@@ -231,7 +238,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   /** Looks into the directory now and then only: the dispatcher asks before each round. */
   async function lookForPartitions(): Promise<void> {
     const nowMs = clock.now()
-    if (streams.size > 0 && nowMs - lastLookMs < FIND_PARTITIONS_MS) return
+    if (streams.size > 0 && nowMs - lastLookMs < FIND_PARTITIONS_MS) {
+      // Whoever woke us may have written to a new one.
+      if (!willLookAgain) after(FIND_PARTITIONS_MS, dispatcher.wake)
+      willLookAgain = true
+      return
+    }
+    willLookAgain = false
     lastLookMs = nowMs
     await findPartitions()
   }
@@ -354,7 +367,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return oldestMs === Infinity ? 0 : Math.max(0, (clock.now() - oldestMs) / 1000)
   }
 
+  /** What is below may be removed for good, so it must not have to be counted again: not even when a power cut takes what the
+   *  database had not synced. */
   function lowWatermark(partition: number): number {
+    checkpoint()
+    store.flush()
     const stream = streams.get(partition)
     if (stream === undefined) return 0
     let low = stream.position
@@ -372,7 +389,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     await configuring
     await dispatcher.stop()
     const closed = Promise.all([...connections.values()].map((connection) => connection.close()))
-    await Promise.race([Promise.all([closed, ...counting, ...catchingUp]), sleep(clock, STOP_MS)])
+    await Promise.race([Promise.all([closed, ...counting, ...catchingUp, ...removing]), sleep(clock, STOP_MS)])
     await outcomes.close()
     checkpoint()
     log.info({}, 'delivery stopped')
@@ -410,22 +427,6 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       return lastMs === 0 ? undefined : lastMs
     },
     deadLetters: (connection, limit) => store.deadLetters(connection, limit),
-  }
-}
-
-/** An offset is never used again, so no cursor can be past the end of its partition, unless the journal lost its end. What comes
- *  then is new, whatever was said of its offset before. */
-async function keepBelowEnds(journal: Journal, ledgers: Iterable<Ledger>, log: Logger): Promise<void> {
-  for (const ledger of ledgers) {
-    for (const [partition, books] of ledger.partitions) {
-      const end = await journal.durableEnd('events', partition)
-      if (books.cursor <= end && books.counted <= end) continue
-      const { connection } = ledger
-      log.error({ connection, partition, cursor: books.cursor, end }, 'the journal is shorter than what was read of it')
-      books.cursor = Math.min(books.cursor, end)
-      books.counted = Math.min(books.counted, end)
-      for (const offset of books.ended) if (offset >= end) books.ended.delete(offset)
-    }
   }
 }
 

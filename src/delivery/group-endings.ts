@@ -12,6 +12,8 @@ export interface GroupingParts {
   plan: ConnectionPlan
   nowMs: number
   random: () => number
+  /** How long the next excerpt of an answer may be. */
+  detailMax: (nowMs: number) => number
 }
 
 export function groupEndings(legs: readonly PendingLeg[], result: AttemptResult, parts: GroupingParts): OutcomeGroup[] {
@@ -43,7 +45,7 @@ function outcomeOf(
   legs: readonly PendingLeg[],
   ending: Ending,
   { startedAtMs, latencyMs }: AttemptResult,
-  { plan, nowMs, random }: GroupingParts,
+  { plan, nowMs, random, detailMax }: GroupingParts,
 ): OutcomeGroup {
   const first = legs[0]!
   const { owed } = first
@@ -59,7 +61,7 @@ function outcomeOf(
   if (ending.status !== undefined) group.status = ending.status
   if (ending.kind === 'delivered') return group
   group.code = ending.code
-  const detail = excerpt(ending.detail, plan)
+  const detail = excerpt(ending.detail, plan, detailMax(nowMs))
   if (detail !== undefined) group.detail = detail
   group.state = 'discarded'
   if (ending.kind === 'discarded') return group

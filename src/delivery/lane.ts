@@ -12,11 +12,12 @@ import { createCircuitBreaker, type CircuitBreaker } from './circuit-breaker.ts'
 import type { Ending } from './classify.ts'
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency.ts'
 import { Fifo } from './fifo.ts'
-import { groupEndings } from './group-endings.ts'
+import { groupEndings, type GroupingParts } from './group-endings.ts'
 import type { OutcomeGroup } from './outcome-frame.ts'
 import type { PendingLeg } from './owed.ts'
 import type { ConnectionPlan } from './plan.ts'
 import { createRateLimit } from './rate-limit.ts'
+import { createExcerptBudget } from './redact.ts'
 
 export interface LaneParts {
   clock: Clock
@@ -59,6 +60,7 @@ export function createLane(parts: LaneParts): Lane {
   const concurrency: ConcurrencyLimit = createConcurrencyLimit(plan.delivery.concurrency)
   const rate = createRateLimit(plan.delivery.requestsPerSecond)
   const circuit = createCircuitBreaker(random, () => plan.delivery.retryMaxDelayMs)
+  const detailMax = createExcerptBudget()
   // New messages and repeats take turns: neither a flood of new ones nor a pile of repeats starves the other.
   const fresh = new Fifo<PendingLeg[]>()
   const repeats = new Fifo<PendingLeg[]>()
@@ -82,6 +84,10 @@ export function createLane(parts: LaneParts): Lane {
       turnOfRepeats = queue === fresh
       start(queue.shift()!)
     }
+  }
+
+  function groupingParts(): GroupingParts {
+    return { plan, nowMs: clock.now(), random, detailMax }
   }
 
   function nextQueue(): Fifo<PendingLeg[]> | undefined {
@@ -125,7 +131,7 @@ export function createLane(parts: LaneParts): Lane {
         : { endings: invalid(problem), startedAtMs: clock.now(), latencyMs: 0 }
     learn(result, wasFull)
     parts.onAttempt(result, legs)
-    append(groupEndings(legs, result, { plan, nowMs: clock.now(), random }), () => {
+    append(groupEndings(legs, result, groupingParts()), () => {
       inFlight--
       legsInFlight -= legs.length
       if (inFlight === 0) whenIdle?.()
@@ -152,7 +158,7 @@ export function createLane(parts: LaneParts): Lane {
       // The connector's own code, on this message's payload: the message ends, the connection goes on.
       const endings: Ending = { kind: 'discarded', code: 'INTERNAL', detail: messageOf(error) }
       const result = { endings, startedAtMs: clock.now(), latencyMs: 0 }
-      append(groupEndings([leg], result, { plan, nowMs: clock.now(), random }), () => {})
+      append(groupEndings([leg], result, groupingParts()), () => {})
     }
   }
 

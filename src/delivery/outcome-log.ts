@@ -26,6 +26,7 @@ export interface OutcomeLog {
   flushed(): Promise<void>
   /** One past the last outcome that was applied. */
   readonly appliedOffset: number
+  /** What comes later is ignored: an attempt that ends after the stop is made again, as after a kill. */
   close(): Promise<void>
 }
 
@@ -54,6 +55,7 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
   let whenDurable: (() => void)[] = []
   let flushing: Promise<void> | undefined
   let appliedOffset = writer.nextOffset
+  let isClosed = false
 
   function pendingOf(connection: number): Pending {
     let found = pending.get(connection)
@@ -117,11 +119,13 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
       return appliedOffset
     },
     append(connection, groups, run) {
+      if (isClosed) return
       pendingOf(connection).groups.push(...groups)
       if (run) whenDurable.push(run)
       start()
     },
     drop(connection, partition, offset, code, detail) {
+      if (isClosed) return
       const { groups, drops } = pendingOf(connection)
       const key = `${partition} ${code} ${detail ?? ''}`
       let group = drops.get(key)
@@ -134,6 +138,7 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
       start()
     },
     appendConnection(connection, body, run) {
+      if (isClosed) return
       connectionBodies.push({ connection, body })
       if (run) whenDurable.push(run)
       start()
@@ -142,6 +147,7 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
       while (flushing) await flushing
     },
     async close() {
+      isClosed = true
       while (flushing) await flushing
       await writer.close()
     },

@@ -41,6 +41,8 @@ export interface OutcomeStore {
   index(outcome: Outcome, offset: number): void
   /** Writes the ledgers and everything noted, in one transaction. */
   save(journalId: string, covered: number, ledgers: Iterable<Ledger>): void
+  /** Makes the last `save` survive a power cut. */
+  flush(): void
   /** First offsets of the groups of `CHUNK_FRAMES` frames of `outcomes` that say something about the message, ascending. */
   chunksFor(connection: number, partition: number, offset: number): number[]
   /** Newest first. */
@@ -160,6 +162,10 @@ export function openOutcomeStore(path: string): OutcomeStore {
       })
       blocks = new Map()
       letters = []
+    },
+    flush() {
+      // Commits are not synced one by one (`synchronous = NORMAL`); a checkpoint of the log begins with a sync of it.
+      db.exec('PRAGMA wal_checkpoint(PASSIVE)')
     },
     chunksFor(connection, partition, offset) {
       const block = blockOf(offset)

@@ -76,6 +76,8 @@ async function countAgain({ journal, startOf }: RecountParts, ledger: Ledger, co
         if (items.length === 0) return false
         for (const item of items) {
           if (item.offset >= end) break
+          // Retention took away what is being read.
+          if (item.type === 'gap' && item.reason === 'expired') return false
           if (item.type === 'gap') countGap(books, item)
           else if (item.source === ledger.source) countFrame(counted, books, item)
         }
