@@ -23,8 +23,9 @@ export interface SupervisorOptions {
 
 // The whole stop must fit in 10 seconds (design.md §3): a child that has not ended by then is killed; what it had not
 // finished is durable and goes on at the next start.
-const STOP_GATEWAY_MS = 4_000
-const STOP_TOTAL_MS = 8_500
+const STOP_GATEWAY_MS = 3_500
+const STOP_OTHERS_MS = 6_500
+const STOP_TOTAL_MS = 9_000
 
 const RESTART_FIRST_MS = 100
 const RESTART_MAX_MS = 5_000
@@ -136,14 +137,17 @@ class Supervisor {
     child.backoffMs = Math.min(RESTART_MAX_MS, child.backoffMs * 2)
   }
 
-  /** Gateway first, so that what it took is processed as far as possible; then all others at once. */
+  /** Gateway first, so that what it took is processed as far as possible; then the others; control last, which writes what the
+   *  pipeline has decided into the raw log. */
   async #stop(exitCode: number): Promise<void> {
     if (this.#isStopping) return
     this.#isStopping = true
-    const deadline = Date.now() + STOP_TOTAL_MS
+    const startedAtMs = Date.now()
     for (const child of this.#children) clearTimeout(child.restartTimer)
-    await this.#end(this.#child('gateway'), Date.now() + STOP_GATEWAY_MS)
-    await Promise.all(this.#children.map((child) => this.#end(child, deadline)))
+    await this.#end(this.#child('gateway'), startedAtMs + STOP_GATEWAY_MS)
+    const others = this.#children.filter(({ role }) => role !== 'control')
+    await Promise.all(others.map((child) => this.#end(child, startedAtMs + STOP_OTHERS_MS)))
+    await this.#end(this.#child('control'), startedAtMs + STOP_TOTAL_MS)
     this.#finish(exitCode)
   }
 

@@ -41,6 +41,8 @@ export interface ArchiveRunnerParts {
   /** The offset that everybody who reads the partition has passed. */
   lowWatermark: (topic: Topic, partition: number) => Promise<number>
   settings: () => ArchiveSettings
+  /** What else has to be made of sealed segments of `events` before they may leave the hot journal. */
+  beforeRemoval?: () => Promise<void>
   intervalMs?: number
 }
 
@@ -59,6 +61,7 @@ export function createArchiveRunner(parts: ArchiveRunnerParts): ArchiveRunner {
     await fileSystem.makeDirectory(archiveDirectory)
     const { partitions, hotBytes } = await listSealed(journal, lowWatermark)
     for (const segment of partitions.flat()) if (segment.topic === 'events') await copy(segment, current.isEnabled)
+    if (current.isEnabled) await parts.beforeRemoval?.()
     await removeHot(partitions, hotBytes, current)
     if (current.archiveDays !== undefined) await removeCold(clock.now() - current.archiveDays * dayMs)
   }

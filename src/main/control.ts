@@ -1,6 +1,6 @@
 /** The control process: the control database, the configuration snapshot, the command line's socket, the status page, the archive. */
 import { mkdir, readFile } from 'node:fs/promises'
-import { createArchiveRunner, type ArchiveRunner } from '../archive/index.ts'
+import { createArchiveRunner, createRawLog } from '../archive/index.ts'
 import { createControlHandlers, readDiskUsage, serveControlHttp, type Roles } from '../api/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { diskFileSystem } from '../base/file-system.ts'
@@ -148,9 +148,15 @@ export function controlParts(parts: { store: Store; roles: Roles; paths: Paths; 
   }
 }
 
-function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, store: Store): ArchiveRunner {
+function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, store: Store) {
   let snapshot: Snapshot | undefined
-  return createArchiveRunner({
+  const rawLog = createRawLog({
+    journal,
+    archiveDirectory: paths.archive,
+    sourceIdOf: (source) => snapshot?.sources.find(({ number }) => number === source)?.id ?? `source-${source}`,
+  })
+  const runner = createArchiveRunner({
+    beforeRemoval: () => rawLog.writeSealed(),
     journal,
     archiveDirectory: paths.archive,
     fileSystem: diskFileSystem,
@@ -171,6 +177,15 @@ function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, st
       }
     },
   })
+  return {
+    start: () => runner.start(),
+    /** The parent stops this process last: what the pipeline has decided until its end is in the raw log, too. */
+    async stop() {
+      await runner.stop()
+      snapshot = await store.snapshot()
+      if (snapshot.settings.archive.isEnabled) await rawLog.flush()
+    },
+  }
 }
 
 /** The offset that every reader of a partition has passed. A process that does not answer has passed nothing. */

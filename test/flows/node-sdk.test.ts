@@ -157,3 +157,24 @@ test('config as code: apply is idempotent, export round-trips, a bad file change
   assert.match(refused.stderr + refused.stdout, /5/)
   assert.match(refused.stderr + refused.stdout, /nowhere/)
 })
+
+test('after SIGTERM the raw log holds every message, gzipped by source and day, without write keys', async () => {
+  assert.equal(await platform.stop(), 0)
+  const { readdir, readFile } = await import('node:fs/promises')
+  const { gunzipSync } = await import('node:zlib')
+  const root = `${platform.dataDirectory}/archive/segment-logs`
+  const objects = (await readdir(root, { recursive: true })).filter((name) => name.endsWith('.gz'))
+  assert.ok(objects.length > 0)
+  const lines: string[] = []
+  for (const name of objects) {
+    assert.match(name, /^src_[^/]+\/\d{13}\/\d+\.\d+\.\d+\.gz$/)
+    lines.push(
+      ...gunzipSync(await readFile(`${root}/${name}`))
+        .toString()
+        .trimEnd()
+        .split('\n'),
+    )
+  }
+  assert.equal(lines.length, 7)
+  assert.ok(!lines.join().includes('API_KEY'))
+})
