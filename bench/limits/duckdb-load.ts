@@ -5,7 +5,7 @@ import { DuckDBInstance, DuckDBTimestampTZValue } from '@duckdb/node-api'
 const [path = ':memory:', count = '100000'] = process.argv.slice(2)
 const PER_COMMIT = 16_384
 const texts = 'id,user_id,event,event_text,context_library_name,context_library_version,context_locale'
-const common = `${texts.replaceAll(',', ' VARCHAR,')} VARCHAR, received_at TIMESTAMPTZ, at TIMESTAMPTZ, original TIMESTAMPTZ, uuid_ts TIMESTAMPTZ`
+const common = `${texts.replaceAll(',', ' VARCHAR,')} VARCHAR, received_at TIMESTAMPTZ, sent_at TIMESTAMPTZ, original TIMESTAMPTZ, uuid_ts TIMESTAMPTZ`
 const own = 'order_id VARCHAR, currency VARCHAR, products VARCHAR, revenue DOUBLE'
 const tables = { tracks: common, order_completed: `${common}, ${own}` }
 const product = (i: number) => ({ product_id: `p-${i}`, sku: `SKU-${i}`, name: `Thing ${i}`, price: 9.95, qty: 1 })
