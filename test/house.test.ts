@@ -18,6 +18,7 @@ const floors: Record<string, number> = {
   'src/store': 4,
   'src/egress': 4,
   'src/demo': 4,
+  'src/browser': 4,
   'src/catalog': 5,
   'src/pipeline': 6,
   'src/delivery': 6,

@@ -184,6 +184,11 @@ export const errorCodes = {
     meaning: 'The type of a warehouse is not a folder of connectors/warehouses.',
     whatToDo: 'Use one of the types that the sentence lists.',
   },
+  unknown_write_key: {
+    status: 404,
+    meaning: 'The library, settings or demo page of a write key were asked for that belongs to no source.',
+    whatToDo: 'Use a write key of a source; `tributary export` prints them.',
+  },
   usage: {
     status: 400,
     meaning: 'The command line was used wrongly.',

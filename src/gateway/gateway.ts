@@ -7,12 +7,16 @@ import type { SnapshotSource } from '../snapshot/index.ts'
 import type { Door } from './accept.ts'
 import { addressSet, type AddressSet } from './client-address.ts'
 import { createGatewayCounters } from './counters.ts'
+import { parsePublicUrl } from './public-address.ts'
 import { createRateLimiter } from './rate-limit.ts'
 import { openReceivedTopic } from './received-topic.ts'
 import { listen, type ListenOptions } from './server.ts'
 import { createSourceDirectory } from './source-directory.ts'
+import { createWebPages } from './web-pages.ts'
 
 export interface GatewayOptions extends ListenOptions {
+  /** `TRIBUTARY_PUBLIC_URL`: where clients reach this door; absent: each request's own host. */
+  publicUrl?: string | undefined
   journal: Journal
   snapshots: SnapshotSource
   clock: Clock
@@ -45,13 +49,19 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isTrustedProxy: trustedProxies(options.snapshots),
   }
   exportGauges(options.metrics, door)
-  const server = await listen(door, options, options.log)
+  const pages = createWebPages(sources, options.snapshots, {
+    publicAddress: options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl),
+    isTls: options.tls !== undefined,
+    isTrustedProxy: door.isTrustedProxy,
+  })
+  const server = await listen(door, pages, options, options.log)
   return {
     port: server.port,
     totals: () => received.totals(),
     async stop() {
       await server.stop()
       await received.close()
+      pages.close()
       sources.close()
     },
   }

@@ -1,4 +1,5 @@
-/** The listener: one port for everything. Tracking calls are answered here; what is for people and machines that administer
+/** The listener: one port for everything. Tracking calls, and what pages fetch before they make
+ *  them, are answered here; what is for people and machines that administer
  *  (console, API, metrics page) is passed on to the control process. */
 import {
   createServer as createHttpServer,
@@ -16,6 +17,8 @@ import { answerError, answerJson, answerPreflight, answerSuccess } from './answe
 import { clientAddress } from './client-address.ts'
 import { forwardTo } from './forward.ts'
 import { isMetricsPath, isTrackingPath, pathOf, routeOf } from './routes.ts'
+import type { WebPages } from './web-pages.ts'
+import { webRouteOf } from './web-routes.ts'
 
 export interface ListenOptions {
   host: string
@@ -36,10 +39,10 @@ const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 65_000
 const HEADER_BYTES_MAX = 16 * 1024
 
-export async function listen(door: Door, options: ListenOptions, log: Logger): Promise<GatewayServer> {
+export async function listen(door: Door, pages: WebPages, options: ListenOptions, log: Logger): Promise<GatewayServer> {
   const state = { isStopping: false }
   const handle: RequestListener = (request, response) => {
-    dispatch(door, options, state, request, response).catch((error: unknown) => {
+    dispatch(door, pages, options, state, request, response).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
       answerError(request, response, unavailable('The request could not be handled now.'), 5)
     })
@@ -70,6 +73,7 @@ function createServer(options: ListenOptions, handle: RequestListener): Server {
 
 async function dispatch(
   door: Door,
+  pages: WebPages,
   options: ListenOptions,
   state: { isStopping: boolean },
   request: IncomingMessage,
@@ -81,6 +85,8 @@ async function dispatch(
     if (state.isStopping) return answerError(request, response, unavailable('The server is stopping.'), 1)
     return accept(door, route, request, response)
   }
+  const webRoute = webRouteOf(path)
+  if (webRoute !== undefined) return pages.answer(webRoute, request, response)
   if (request.method === 'OPTIONS' && isTrackingPath(path)) return answerPreflight(request, response)
   if (isMetricsPath(path) && request.method === 'POST') {
     request.resume()

@@ -21,6 +21,7 @@ export async function startGateway(context: ProcessContext): Promise<RunningRole
     host: options.host,
     port: options.port,
     ...(tls === undefined ? {} : { tls }),
+    publicUrl: options.publicUrl,
     controlSocketPath: paths.socketOf('http'),
   })
   const host = options.host.includes(':') ? `[${options.host}]` : options.host

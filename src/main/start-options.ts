@@ -24,7 +24,7 @@ export function readStartOptions(environment: NodeJS.ProcessEnv): StartOptions {
     host: environment['TRIBUTARY_HOST'] || '127.0.0.1',
     port: readPort(environment['TRIBUTARY_PORT']),
     dataDirectory: isAbsolute(data) ? data : resolve(data),
-    publicUrl: environment['TRIBUTARY_PUBLIC_URL'] || undefined,
+    publicUrl: readPublicUrl(environment['TRIBUTARY_PUBLIC_URL']),
     tls: certificatePath !== undefined && keyPath !== undefined ? { certificatePath, keyPath } : undefined,
   }
 }
@@ -36,4 +36,14 @@ function readPort(text: string | undefined): number {
     throw new AppError('bad_option', 400, `TRIBUTARY_PORT is "${text}"; it must be a whole number from 0 to 65535.`)
   }
   return port
+}
+
+function readPublicUrl(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '' || url.username !== '') {
+    const message = `TRIBUTARY_PUBLIC_URL is "${text}"; it must be an address such as https://events.example.org.`
+    throw new AppError('bad_option', 400, message)
+  }
+  return text
 }

@@ -1,0 +1,8 @@
+export { urlOf } from './public-address.ts'
+export type { PublicAddress } from './public-address.ts'
+export { settingsFor } from './settings.ts'
+export { snippetFor } from './snippet.ts'
+export { createBrowserLibrary } from './library.ts'
+export type { BrowserLibrary, LibraryFile } from './library.ts'
+export { renderDemoPage } from './demo-page.ts'
+export type { DemoPage } from './demo-page.ts'
