@@ -32,6 +32,10 @@ const RESTART_MAX_MS = 5_000
 /** A child that lived this long has recovered: its next death starts the backoff anew. */
 const STABLE_AFTER_MS = 30_000
 
+/** V8 lets its young generation grow to what saves the last per cent of processor time; behind the door that costs 200 MB and gains
+ *  nothing that was measurable. */
+const smallYoungGeneration = ['--max-semi-space-size=4']
+
 interface Child {
   role: Role
   process: ChildProcess | undefined
@@ -85,6 +89,7 @@ class Supervisor {
     child.restartTimer = undefined
     child.startedAtMs = Date.now()
     const spawned = fork(fileURLToPath(new URL('./main.ts', import.meta.url)), [child.role], {
+      execArgv: child.role === 'gateway' ? [] : smallYoungGeneration,
       env: { ...this.#options.environment, TRIBUTARY_RESTARTS: String(child.restarts) },
       // A child's own stdout is nobody's business; what people should read comes through the parent.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
