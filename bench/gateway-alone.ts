@@ -43,6 +43,7 @@ const gateway = await createGateway({
     settings: defaultDeployment,
   }),
   clock: systemClock,
+  random: Math.random,
   log: silentLogger,
   metrics: createMetrics('gateway'),
   partition: 0,

@@ -67,6 +67,11 @@ export const errorCodes = {
     meaning: 'Something failed in a way that nobody foresaw.',
     whatToDo: 'Look at the log of the process.',
   },
+  invalid_message: {
+    status: 400,
+    meaning: 'The source is strict, and the message of a single call would be rejected. Nothing was taken.',
+    whatToDo: 'Mend the message; the reason code is in the sentence and in `results`.',
+  },
   journal_identity_damaged: {
     status: 500,
     meaning: 'Both copies of journal.json are damaged, so that no cursor could be trusted.',
@@ -109,8 +114,8 @@ export const errorCodes = {
   },
   request_too_large: {
     status: 413,
-    meaning: 'A call between two processes is larger than 16 MiB.',
-    whatToDo: 'Make the config file smaller.',
+    meaning: 'A webhook brought more than limits.bodyBytesMax, or a call between two processes is larger than 16 MiB.',
+    whatToDo: 'Let the other service send less, or make the config file smaller.',
   },
   secret_damaged: {
     status: 500,
@@ -144,7 +149,8 @@ export const errorCodes = {
   },
   unauthorized: {
     status: 401,
-    meaning: 'The page answers on the machine itself, or with a token of the workspace.',
+    meaning:
+      'The page answers on the machine itself or with a token of the workspace, or the webhook with the token of its source.',
     whatToDo: 'Send `Authorization: Bearer TOKEN`.',
   },
   unavailable: {

@@ -12,9 +12,9 @@ import { answerError, answerJson, answerSuccess } from './answers.ts'
 import { writeKeyOfHeaders } from './authenticate.ts'
 import { clientAddress, type AddressSet } from './client-address.ts'
 import type { GatewayCounters } from './counters.ts'
-import { previewOutcomes } from './preview-outcomes.ts'
+import { previewOutcomes, type VerboseAnswer } from './preview-outcomes.ts'
 import type { RateLimiter } from './rate-limit.ts'
-import { readBody, type InFlight } from './read-body.ts'
+import { makeRoom, noRoom, readBody, type InFlight } from './read-body.ts'
 import type { ReceivedTopic } from './received-topic.ts'
 import type { KnownSource, SourceDirectory } from './source-directory.ts'
 
@@ -25,6 +25,7 @@ export interface Door {
   counters: GatewayCounters
   inFlight: InFlight
   clock: Clock
+  random: () => number
   isTrustedProxy: AddressSet
 }
 
@@ -43,7 +44,7 @@ export async function accept(
     refuseWhenFull(door, request)
     const receivedAtMs = door.clock.now()
     const { limits } = door.sources.snapshot.settings
-    const body = await readBody(request, limits.bodyBytesMax, door.inFlight)
+    const body = await readBody(request, readLimits(door), door.inFlight, door.clock)
     bodyBytes = body.byteLength
     const parsed: unknown = parseJson(body)
     checkShape(parsed, route, { bodyBytes, messageBytesMax: limits.messageBytesMax })
@@ -52,11 +53,11 @@ export async function accept(
     const count = countMessages(parsed, route)
     limitRate(door, known, count)
     const head = headOf(door, route, request, known)
+    const outcomes = outcomesFor(request, known, { body, head, receivedAtMs })
     await door.received.append(known.source.number, count, receivedAtMs, encodeReceived(head, body))
     door.counters.accepted(count, bodyBytes)
-    if (request.headers['x-tributary-verbose'] === 'true')
-      answerJson(request, response, 200, previewOutcomes(body, head, receivedAtMs))
-    else answerSuccess(request, response)
+    if (outcomes === undefined) answerSuccess(request, response)
+    else answerJson(request, response, 200, outcomes)
   } catch (error) {
     answerRefusal(door, request, response, error)
   } finally {
@@ -64,14 +65,22 @@ export async function accept(
   }
 }
 
-function refuseWhenFull(door: Door, request: IncomingMessage): void {
+/** Throws `unavailable` when nothing can be taken now. */
+export function refuseWhenFull(door: Door, request: IncomingMessage): void {
   const { inFlightBytesMax } = door.sources.snapshot.settings.limits
   const announced = Number(request.headers['content-length'] ?? 0)
-  if (door.inFlight.bytes + announced > inFlightBytesMax) throw unavailable('Too many requests are being processed.')
+  const isFull = door.inFlight.bytes + announced > inFlightBytesMax
+  if (isFull && !makeRoom(door.inFlight, inFlightBytesMax - announced, door.clock)) throw noRoom()
   if (!door.received.isWritable) throw unavailable('The message could not be stored now.')
 }
 
-function authenticate(door: Door, request: IncomingMessage, body: JsonObject): KnownSource | undefined {
+export function readLimits(door: Door): { bytesMax: number; inFlightBytesMax: number } {
+  const { bodyBytesMax, inFlightBytesMax } = door.sources.snapshot.settings.limits
+  return { bytesMax: bodyBytesMax, inFlightBytesMax }
+}
+
+/** The source whose write key the headers or the body carry; undefined when it is missing or unknown. */
+export function authenticate(door: Door, request: IncomingMessage, body: JsonObject): KnownSource | undefined {
   const writeKey = writeKeyOfHeaders(request.headers) ?? writeKeyOf(body)
   return writeKey === undefined ? undefined : door.sources.byWriteKey(writeKey)
 }
@@ -83,14 +92,10 @@ function answerUnknownSource(door: Door, request: IncomingMessage, response: Ser
   answerError(request, response, new AppError('unknown_source', 401, 'The write key is missing or unknown.', { hint }))
 }
 
-function limitRate(door: Door, { source, workspace }: KnownSource, messages: number): void {
-  const bySource =
-    source.eventsPerSecond && door.limiter.take(`source ${source.number}`, source.eventsPerSecond, messages)
-  const wait =
-    bySource ||
-    (workspace.eventsPerSecond &&
-      door.limiter.take(`workspace ${workspace.number}`, workspace.eventsPerSecond, messages))
-  if (wait) throw new RateLimited(wait)
+/** Throws `too_many_requests` when the source or its workspace is over its rate. */
+export function limitRate(door: Door, known: KnownSource, messages: number): void {
+  const wait = door.limiter.take(known, messages)
+  if (wait !== undefined) throw new RateLimited(wait)
 }
 
 class RateLimited extends AppError {
@@ -101,7 +106,13 @@ class RateLimited extends AppError {
   }
 }
 
-function headOf(door: Door, route: Route, request: IncomingMessage, { source, workspace }: KnownSource): ReceivedHead {
+/** What the door knows of a request and the pipeline needs. */
+export function headOf(
+  door: Door,
+  route: Route,
+  request: IncomingMessage,
+  { source, workspace }: KnownSource,
+): ReceivedHead {
   const { limits, ingest } = door.sources.snapshot.settings
   const head: ReceivedHead = { route, workspace: workspace.number, messageBytesMax: limits.messageBytesMax }
   const address = clientAddress(request, door.isTrustedProxy)
@@ -119,14 +130,46 @@ function headOf(door: Door, route: Route, request: IncomingMessage, { source, wo
   return head
 }
 
-function answerRefusal(door: Door, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
-  const error =
-    thrown instanceof JournalUnavailable ? unavailable('The message could not be stored now.', thrown) : thrown
-  if (!(error instanceof AppError)) throw error
+/** What the answer tells of each message: only for who asks, or when the source is strict. Of a strict source a single call that would
+ *  be rejected for what it holds is refused with `invalid_message` instead, and not taken. */
+export function outcomesFor(
+  request: IncomingMessage,
+  { source }: KnownSource,
+  { body, head, receivedAtMs }: { body: Buffer; head: ReceivedHead; receivedAtMs: number },
+): VerboseAnswer | undefined {
+  if (source.isStrict !== true && request.headers['x-tributary-verbose'] !== 'true') return undefined
+  const outcomes = previewOutcomes(body, head, receivedAtMs)
+  const [only] = outcomes.results
+  // A verdict of the door is about the source: what it sends may be right, and is kept.
+  const isSingle = head.route !== 'batch' && head.verdict === undefined
+  if (source.isStrict === true && isSingle && only?.code !== undefined) throw new InvalidMessage(only.code, outcomes)
+  return outcomes
+}
+
+class InvalidMessage extends AppError {
+  readonly results: VerboseAnswer['results']
+  constructor(code: string, { results }: VerboseAnswer) {
+    super('invalid_message', 400, `The message is not valid: ${code}.`)
+    this.results = results
+  }
+}
+
+/** Answers what was thrown and counts it. Throws on what nobody foresaw. */
+export function answerRefusal(door: Door, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const error = refusalOf(thrown)
   door.counters.refused(error.code)
-  if (error instanceof RateLimited) answerError(request, response, error, error.retryAfterSeconds)
-  else if (error.status === 503) answerError(request, response, error, UNAVAILABLE_RETRY_SECONDS)
+  if (error instanceof RateLimited)
+    answerError(request, response, error, { retryAfterSeconds: error.retryAfterSeconds })
+  else if (error.status === 503) answerError(request, response, error, { retryAfterSeconds: UNAVAILABLE_RETRY_SECONDS })
+  else if (error instanceof InvalidMessage) answerError(request, response, error, { results: error.results })
   else answerError(request, response, error)
+}
+
+/** The refusal that was thrown; throws what is none. */
+export function refusalOf(thrown: unknown): AppError {
+  if (thrown instanceof JournalUnavailable) return unavailable('The message could not be stored now.', thrown)
+  if (thrown instanceof AppError) return thrown
+  throw thrown
 }
 
 export function unavailable(message: string, cause?: unknown): AppError {

@@ -32,12 +32,18 @@ export function answerJson(
   response.end(body)
 }
 
-/** `retryAfterSeconds` is a whole number from 1 to 300. */
+export interface ErrorDetails {
+  /** A whole number from 1 to 300. */
+  retryAfterSeconds?: number
+  /** What is wrong with each message. */
+  results?: unknown[]
+}
+
 export function answerError(
   request: IncomingMessage,
   response: ServerResponse,
   error: AppError,
-  retryAfterSeconds?: number,
+  { retryAfterSeconds, results }: ErrorDetails = {},
 ): void {
   const extra: string[] = []
   if (retryAfterSeconds !== undefined) extra.push('Retry-After', String(retryAfterSeconds))
@@ -50,6 +56,7 @@ export function answerError(
     message: error.message,
     error: error.message,
     ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(results === undefined ? {} : { results }),
   }
   answerJson(request, response, error.status, body, extra)
 }

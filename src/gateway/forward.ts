@@ -52,7 +52,7 @@ export function forwardTo(
         request,
         response,
         new AppError('process_away', 503, 'The control process does not answer; it restarts by itself.'),
-        2,
+        { retryAfterSeconds: 2 },
       )
   })
   response.on('close', () => upstream.destroy())

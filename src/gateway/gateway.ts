@@ -9,6 +9,7 @@ import { addressSet, type AddressSet } from './client-address.ts'
 import { createGatewayCounters } from './counters.ts'
 import { parsePublicUrl } from './public-address.ts'
 import { createRateLimiter } from './rate-limit.ts'
+import { createInFlight } from './read-body.ts'
 import { openReceivedTopic } from './received-topic.ts'
 import { listen, type ListenOptions } from './server.ts'
 import { createSourceDirectory } from './source-directory.ts'
@@ -20,6 +21,7 @@ export interface GatewayOptions extends ListenOptions {
   journal: Journal
   snapshots: SnapshotSource
   clock: Clock
+  random: () => number
   log: Logger
   metrics: Registry
   /** The partition of `received` that this process alone writes. */
@@ -44,8 +46,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     sources,
     limiter: createRateLimiter(options.clock),
     counters: createGatewayCounters(options.metrics),
-    inFlight: { bytes: 0 },
+    inFlight: createInFlight(),
     clock: options.clock,
+    random: options.random,
     isTrustedProxy: trustedProxies(options.snapshots),
   }
   exportGauges(options.metrics, door)

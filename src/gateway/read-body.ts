@@ -1,72 +1,197 @@
 /** Reads a request body into memory, decompressed, up to a limit. */
 import type { IncomingMessage } from 'node:http'
-import { createGunzip } from 'node:zlib'
+import { gunzipSync } from 'node:zlib'
+import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
 
-/** Counts the bytes of all bodies in memory, so that many slow or large requests cannot exhaust it. */
+/** The bytes of all bodies in memory, so that many slow or large requests cannot exhaust it. */
 export interface InFlight {
   bytes: number
+  /** Bodies that did not come at once and are not complete, oldest first. */
+  readonly coming: Set<ComingBody>
 }
 
-/** The body of `request`, after undoing gzip. Throws `body_too_large` (400) at the limit, without reading further, and
- *  `bad_request` for another encoding or broken gzip. The bytes stay counted in `inFlight` until the caller takes them off. */
-export function readBody(request: IncomingMessage, bytesMax: number, inFlight: InFlight): Promise<Buffer> {
+/** A body of which a part has come. */
+export interface ComingBody {
+  sinceMs: number
+  giveUp(error: AppError): void
+}
+
+export interface ReadLimits {
+  /** Of one body, decompressed. */
+  bytesMax: number
+  /** Of all bodies in memory. */
+  inFlightBytesMax: number
+}
+
+export function createInFlight(): InFlight {
+  return { bytes: 0, coming: new Set() }
+}
+
+/** What gzip may add to bytes that it cannot make smaller. */
+const GZIP_OVERHEAD_BYTES = 4096
+
+/** The body of `request`, after undoing gzip. Throws `body_too_large` (400) at the limit, without reading further, `bad_request`
+ *  for another encoding or broken gzip, and `unavailable` (503) when there is no room. The bytes stay counted in `inFlight` until
+ *  the caller takes them off. */
+export function readBody(
+  request: IncomingMessage,
+  limits: ReadLimits,
+  inFlight: InFlight,
+  clock: Clock,
+): Promise<Buffer> {
   const encoding = request.headers['content-encoding']
-  if (encoding === undefined || encoding === 'identity') return collect(request, request, bytesMax, inFlight)
-  if (encoding.toLowerCase() !== 'gzip') {
-    return Promise.reject(
-      new AppError('bad_request', 400, `Content-Encoding "${encoding}" is not supported; send gzip or nothing.`),
-    )
+  if (encoding === undefined) return collect(request, limits, inFlight, clock)
+  switch (encoding.toLowerCase()) {
+    case 'identity':
+      return collect(request, limits, inFlight, clock)
+    case 'gzip':
+    case 'x-gzip':
+      return readGzip(request, limits, inFlight, clock)
+    default:
+      return Promise.reject(
+        new AppError('bad_request', 400, `Content-Encoding "${encoding}" is not supported; send gzip or nothing.`),
+      )
   }
-  // One chunk of output at a time: a bomb is stopped at the limit, never inflated whole.
-  const gunzip = createGunzip({ chunkSize: 64 * 1024 })
-  request.pipe(gunzip)
-  return collect(gunzip, request, bytesMax, inFlight)
+}
+
+// Inflated when all of it is there: a stream would hold its window and buffers for as long as a slow client likes.
+async function readGzip(
+  request: IncomingMessage,
+  limits: ReadLimits,
+  inFlight: InFlight,
+  clock: Clock,
+): Promise<Buffer> {
+  const packed = await collect(request, { ...limits, bytesMax: limits.bytesMax + GZIP_OVERHEAD_BYTES }, inFlight, clock)
+  inFlight.bytes -= packed.byteLength
+  const body = inflate(packed, limits.bytesMax)
+  inFlight.bytes += body.byteLength
+  return body
+}
+
+function inflate(packed: Buffer, bytesMax: number): Buffer {
+  try {
+    // A bomb is stopped at the limit, never inflated whole. At most a millisecond or two, as for parsing that many bytes.
+    return gunzipSync(packed, { maxOutputLength: bytesMax })
+  } catch (error) {
+    // Node's own errors carry a code.
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw bodyTooLarge()
+    throw new AppError('bad_request', 400, 'The body is not valid gzip, or it broke off.')
+  }
 }
 
 function collect(
-  stream: NodeJS.ReadableStream,
   request: IncomingMessage,
-  bytesMax: number,
+  { bytesMax, inFlightBytesMax }: ReadLimits,
   inFlight: InFlight,
+  clock: Clock,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
+    const pieces = new Pieces()
     let isSettled = false
+    let coming: ComingBody | undefined
+    const settle = () => {
+      isSettled = true
+      if (coming !== undefined) inFlight.coming.delete(coming)
+    }
     const fail = (error: AppError) => {
       if (isSettled) return
-      isSettled = true
-      inFlight.bytes -= length
-      request.unpipe()
-      stream.removeAllListeners('data')
+      settle()
+      inFlight.bytes -= pieces.length
+      pieces.clear()
       // What still comes is read and thrown away by Node up to the answer; the connection is closed after it (server.ts).
       request.resume()
       reject(error)
     }
-    stream.on('data', (chunk: Buffer) => {
+    request.on('data', (chunk: Buffer) => {
       if (isSettled) return
-      length += chunk.byteLength
+      pieces.add(chunk)
       inFlight.bytes += chunk.byteLength
-      if (length > bytesMax) return fail(bodyTooLarge())
-      chunks.push(chunk)
+      if (pieces.length > bytesMax) return fail(bodyTooLarge())
+      // Nearly every body is one chunk, and complete when it is seen.
+      if (request.complete) return
+      if (coming === undefined) inFlight.coming.add((coming = { sinceMs: clock.now(), giveUp: fail }))
+      if (inFlight.bytes > inFlightBytesMax && !makeRoom(inFlight, inFlightBytesMax, clock)) fail(noRoom())
     })
-    stream.on('end', () => {
+    request.on('end', () => {
       if (isSettled) return
-      isSettled = true
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
+      settle()
+      resolve(pieces.whole())
     })
-    stream.on('error', () =>
-      fail(new AppError('bad_request', 400, 'The body could not be read: it is not valid gzip, or it broke off.')),
-    )
+    request.on('error', () => fail(brokeOff()))
     request.on('close', () => {
-      if (!request.complete) fail(new AppError('bad_request', 400, 'The body broke off.'))
+      if (!request.complete) fail(brokeOff())
     })
   })
+}
+
+/** How long a body may take before it has to give way to others when memory is short. */
+const SLOW_AFTER_MS = 5_000
+
+/** Gives up slow bodies, the oldest first, until `bytesMax` is kept; false when that is not enough. Without this some hundred
+ *  clients that never finish would keep everybody else out. */
+export function makeRoom(inFlight: InFlight, bytesMax: number, clock: Clock): boolean {
+  const slowSinceMs = clock.now() - SLOW_AFTER_MS
+  for (const body of inFlight.coming) {
+    if (inFlight.bytes <= bytesMax || body.sinceMs > slowSinceMs) break
+    body.giveUp(noRoom())
+  }
+  return inFlight.bytes <= bytesMax
+}
+
+/** More pieces than this are small ones: a client that sends byte by byte. */
+const PIECES_MAX = 64
+
+/** A body in the pieces in which it came. Each piece costs some hundred bytes beside its own, so many small ones are put together. */
+class Pieces {
+  length = 0
+  #pieces: Buffer[] = []
+  /** Holds the first `#filled` bytes, once there were too many pieces. */
+  #store: Buffer | undefined
+  #filled = 0
+
+  add(piece: Buffer): void {
+    this.length += piece.byteLength
+    this.#pieces.push(piece)
+    if (this.#pieces.length === PIECES_MAX) this.#gather()
+  }
+
+  whole(): Buffer {
+    if (this.#store === undefined) {
+      return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.length)
+    }
+    this.#gather()
+    return this.#store.subarray(0, this.length)
+  }
+
+  clear(): void {
+    this.#pieces = []
+    this.#store = undefined
+  }
+
+  #gather(): void {
+    if (this.#store === undefined || this.#store.byteLength < this.length) {
+      // Twice as long each time, so that each byte is copied about twice.
+      const grown = Buffer.allocUnsafeSlow(this.length * 2)
+      this.#store?.copy(grown, 0, 0, this.#filled)
+      this.#store = grown
+    }
+    for (const piece of this.#pieces) this.#filled += piece.copy(this.#store, this.#filled)
+    this.#pieces = []
+  }
 }
 
 function bodyTooLarge(): AppError {
   return new AppError('body_too_large', 400, 'Exceed payload limit', {
     hint: 'Send smaller batches: at most 500 KB a request.',
   })
+}
+
+function brokeOff(): AppError {
+  return new AppError('bad_request', 400, 'The body broke off.')
+}
+
+/** What is answered when too many bodies are in memory. */
+export function noRoom(): AppError {
+  return new AppError('unavailable', 503, 'Too many requests are being processed.')
 }

@@ -16,7 +16,9 @@ import { accept, unavailable, type Door } from './accept.ts'
 import { answerError, answerJson, answerPreflight, answerSuccess } from './answers.ts'
 import { clientAddress } from './client-address.ts'
 import { forwardTo } from './forward.ts'
-import { isMetricsPath, isTrackingPath, pathOf, routeOf } from './routes.ts'
+import { acceptPixel } from './pixel.ts'
+import { isMetricsPath, isPixelPath, isTrackingPath, pathOf, pixelCallOf, routeOf, webhookNameOf } from './routes.ts'
+import { acceptWebhook } from './webhook.ts'
 import type { WebPages } from './web-pages.ts'
 import { webRouteOf } from './web-routes.ts'
 
@@ -37,6 +39,7 @@ export interface GatewayServer {
 const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 65_000
+const HANDSHAKE_TIMEOUT_MS = 15_000
 const HEADER_BYTES_MAX = 16 * 1024
 
 export async function listen(door: Door, pages: WebPages, options: ListenOptions, log: Logger): Promise<GatewayServer> {
@@ -44,7 +47,9 @@ export async function listen(door: Door, pages: WebPages, options: ListenOptions
   const handle: RequestListener = (request, response) => {
     dispatch(door, pages, options, state, request, response).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
-      answerError(request, response, unavailable('The request could not be handled now.'), 5)
+      answerError(request, response, unavailable('The request could not be handled now.'), {
+        retryAfterSeconds: 5,
+      })
     })
   }
   const server = createServer(options, handle)
@@ -68,7 +73,10 @@ function createServer(options: ListenOptions, handle: RequestListener): Server {
     noDelay: true,
   }
   if (options.tls === undefined) return createHttpServer(limits, handle)
-  return createTlsServer({ ...limits, cert: options.tls.certificate, key: options.tls.key }, handle)
+  return createTlsServer(
+    { ...limits, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, cert: options.tls.certificate, key: options.tls.key },
+    handle,
+  )
 }
 
 async function dispatch(
@@ -82,12 +90,18 @@ async function dispatch(
   const path = pathOf(request.url ?? '/')
   const route = routeOf(path)
   if (route !== undefined && request.method === 'POST') {
-    if (state.isStopping) return answerError(request, response, unavailable('The server is stopping.'), 1)
+    if (state.isStopping)
+      return answerError(request, response, unavailable('The server is stopping.'), { retryAfterSeconds: 1 })
     return accept(door, route, request, response)
   }
   const webRoute = webRouteOf(path)
   if (webRoute !== undefined) return pages.answer(webRoute, request, response)
-  if (request.method === 'OPTIONS' && isTrackingPath(path)) return answerPreflight(request, response)
+  if (isPixelPath(path) && (request.method === 'GET' || request.method === 'HEAD'))
+    return acceptPixel(door, pixelCallOf(path), state.isStopping, request, response)
+  const webhookName = webhookNameOf(path)
+  if (webhookName !== undefined) return answerWebhook(door, webhookName, state, request, response)
+  if (request.method === 'OPTIONS' && (route !== undefined || isMetricsPath(path) || isTrackingPath(path)))
+    return answerPreflight(request, response)
   if (isMetricsPath(path) && request.method === 'POST') {
     request.resume()
     return answerSuccess(request, response)
@@ -103,6 +117,19 @@ async function dispatch(
     protocol: protocol === 'https' || options.tls !== undefined ? 'https' : 'http',
     host: typeof forwardedHost === 'string' ? forwardedHost : request.headers.host,
   })
+}
+
+function answerWebhook(
+  door: Door,
+  name: string,
+  state: { isStopping: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> | void {
+  if (request.method !== 'POST') return answerUnknownPath(true, request, response)
+  if (state.isStopping)
+    return answerError(request, response, unavailable('The server is stopping.'), { retryAfterSeconds: 1 })
+  return acceptWebhook(door, name, request, response)
 }
 
 function answerReady(

@@ -5,7 +5,7 @@ import type { RunningRole } from './role.ts'
 
 /** The door: no database, the configuration from the snapshot in memory. */
 export async function startGateway(context: ProcessContext): Promise<RunningRole> {
-  const { options, journal, snapshots, clock, log, metrics, paths } = context
+  const { options, journal, snapshots, clock, random, log, metrics, paths } = context
   const tls = options.tls && {
     certificate: await readFile(options.tls.certificatePath, 'utf8'),
     key: await readFile(options.tls.keyPath, 'utf8'),
@@ -14,6 +14,7 @@ export async function startGateway(context: ProcessContext): Promise<RunningRole
     journal,
     snapshots,
     clock,
+    random,
     log,
     metrics,
     partition: 0,

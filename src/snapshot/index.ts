@@ -14,5 +14,6 @@ export type {
   Snapshot,
   SourceSnapshot,
   WarehouseSnapshot,
+  WebhookSnapshot,
   WorkspaceSnapshot,
 } from './snapshot.ts'

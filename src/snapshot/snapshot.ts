@@ -38,6 +38,17 @@ export interface SourceSnapshot {
   writeKeys: string[]
   ip: 'keep' | 'mask' | 'drop'
   eventsPerSecond?: number
+  /** Answers tell what is wrong with a message. */
+  isStrict?: true
+  /** Of a source of type `webhook`. */
+  webhook?: WebhookSnapshot
+}
+
+export interface WebhookSnapshot {
+  /** Field of the message -> value or mapping directives, resolved against `{ body, headers, query }`. */
+  fields: Record<string, unknown>
+  /** SHA-256, hex, of the token that callers must give. */
+  tokenHash?: string
 }
 
 /** JSON whose sealed strings look like `{"$sealed": "..."}`. */
