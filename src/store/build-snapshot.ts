@@ -9,9 +9,10 @@ import {
   type Snapshot,
   type SourceSnapshot,
   type WarehouseSnapshot,
+  type WebhookSnapshot,
 } from '../snapshot/index.ts'
-import type { ConfigSections } from './config-file/config.ts'
-import { isClientSideType } from './source-types.ts'
+import type { ConfigSections, WebhookFieldsConfig } from './config-file/config.ts'
+import { isClientSideType, WEBHOOK_TYPE } from './source-types.ts'
 
 /** The snapshot without what publishing adds. */
 export type SnapshotContent = Omit<Snapshot, 'number' | 'publishedAtMs'>
@@ -45,6 +46,16 @@ function sourceSnapshot(row: SourceRecord): SourceSnapshot {
     writeKeys: row.writeKeys,
     ip: row.ip,
     ...(row.events_per_second === null ? {} : { eventsPerSecond: row.events_per_second }),
+    ...(row.is_strict === 1 ? { isStrict: true } : {}),
+    ...(row.type === WEBHOOK_TYPE ? { webhook: webhookSnapshot(row) } : {}),
+  }
+}
+
+function webhookSnapshot({ settings, webhook_token_hash: tokenHash }: SourceRecord): WebhookSnapshot {
+  const { eventName, ...others } = fromJson<WebhookFieldsConfig>(settings)
+  return {
+    fields: eventName === undefined ? others : { event: eventName, ...others },
+    ...(tokenHash === null ? {} : { tokenHash }),
   }
 }
 

@@ -31,6 +31,10 @@ export async function makeFirstWorkspace(
       ip: 'keep',
       labels: '{}',
       events_per_second: null,
+      is_strict: 0,
+      settings: '{}',
+      webhook_token_hash: null,
+      webhook_token_written_as: null,
     })
     .execute()
   await trx.insertInto('write_keys').values({ write_key: writeKey, source, position: 0 }).execute()

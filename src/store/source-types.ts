@@ -1,3 +1,6 @@
+/** Sources that make a track call of whatever is posted to them. */
+export const WEBHOOK_TYPE = 'webhook'
+
 /** Sources whose calls come from people's own devices: the door then knows the person's address and browser. */
 const clientSideTypes: ReadonlySet<string> = new Set([
   'javascript',

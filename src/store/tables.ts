@@ -48,6 +48,13 @@ export interface SourceRow {
   /** JSON object of strings. */
   labels: string
   events_per_second: number | null
+  is_strict: Flag
+  /** JSON of what a webhook source makes of its requests. */
+  settings: string
+  /** SHA-256 of the token that a webhook source asks for, hex. */
+  webhook_token_hash: string | null
+  /** `${HOOK_TOKEN}`, when the file named the environment. */
+  webhook_token_written_as: string | null
   managed_by: ManagedBy
   created_at: Fixed<number>
 }

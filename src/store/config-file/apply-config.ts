@@ -271,6 +271,9 @@ class Application {
       ip: wanted.ip,
       labels: JSON.stringify(wanted.labels),
       events_per_second: wanted.eventsPerSecond ?? null,
+      is_strict: flagOf(wanted.isStrict),
+      settings: JSON.stringify(wanted.settings),
+      ...this.#webhookToken(wanted, stored),
       managed_by: 'file' as const,
     }
     const writeKeys = wanted.writeKeys ?? stored?.writeKeys ?? [newId()]
@@ -293,6 +296,22 @@ class Application {
     this.#sources.set(wanted.slug, row.number)
     this.#note('create', 'source', wanted.slug)
     return { ...row, writeKeys }
+  }
+
+  #webhookToken(
+    { slug, webhookToken: token }: SourceConfig,
+    stored: SourceRecord | undefined,
+  ): Pick<SourceRecord, 'webhook_token_hash' | 'webhook_token_written_as'> {
+    if (token === undefined) return { webhook_token_hash: null, webhook_token_written_as: null }
+    if (token.$secret !== BULLETS) {
+      return { webhook_token_hash: hashToken(token.$secret), webhook_token_written_as: token.$from ?? null }
+    }
+    const { webhook_token_hash = null, webhook_token_written_as = null } = stored ?? {}
+    if (webhook_token_hash === null) {
+      const path = `sources.${slug}.settings.webhookToken`
+      this.#refuse(path, 'The bullets stand for a stored token, but none is stored here.')
+    }
+    return { webhook_token_hash, webhook_token_written_as }
   }
 
   /** The number of a source that the file refers to; a problem when there is none. */

@@ -1,5 +1,7 @@
 /** A config file that was read and found sound: what it names, with defaults filled in. */
+import type { z } from 'zod'
 import type { DeliverySettings, FilterSnapshot, SourceSnapshot } from '../../snapshot/index.ts'
+import type { webhookFields } from './schemas.ts'
 
 export interface Config {
   fileName: string
@@ -28,7 +30,14 @@ export interface SourceConfig {
   ip: SourceSnapshot['ip']
   labels: Record<string, string>
   eventsPerSecond?: number
+  isStrict: boolean
+  /** Field of a webhook's message -> value or mapping directives. */
+  settings: WebhookFieldsConfig
+  /** Absent: callers of the webhook need none. */
+  webhookToken?: SecretText
 }
+
+export type WebhookFieldsConfig = z.infer<typeof webhookFields>
 
 export interface DestinationConfig {
   slug: string

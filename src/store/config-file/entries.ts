@@ -16,7 +16,15 @@ export function sourceEntry(record: SourceRecord): Entry {
     ...(record.ip === 'keep' ? {} : { ip: record.ip }),
     ...unlessEmpty('labels', labels),
     ...(record.events_per_second === null ? {} : { limits: { eventsPerSecond: record.events_per_second } }),
+    ...(record.is_strict === 1 ? { strict: true } : {}),
+    ...unlessEmpty('settings', { ...fromJson<object>(record.settings), ...webhookTokenEntry(record) }),
   }
+}
+
+/** Only the hash is kept. It stands in the place of sealed text: it differs when the token does, and nobody opens it. */
+function webhookTokenEntry({ webhook_token_hash: hash, webhook_token_written_as: from }: SourceRecord): Entry {
+  if (hash === null) return {}
+  return { webhookToken: from === null ? { $sealed: hash } : { $sealed: hash, $from: from } }
 }
 
 export function destinationEntry(record: DestinationRecord, sourceSlug: string): Entry {

@@ -8,6 +8,7 @@ import { checkSchedule } from './check-schedule.ts'
 import type { Config, ConfigSections, DestinationConfig, SourceConfig, TokenConfig, WarehouseConfig } from './config.ts'
 import { configInvalid, formatPath, type Path } from './problem.ts'
 import { pathKey, readYaml, type ReadYaml } from './read-yaml.ts'
+import { WEBHOOK_TYPE } from '../source-types.ts'
 import * as schemas from './schemas.ts'
 import { markSecrets } from './secret-marks.ts'
 
@@ -75,7 +76,7 @@ class Reading {
 
   async config(fileName: string): Promise<Config> {
     for (const key of Object.keys(this.#top)) if (!topKeys.includes(key)) this.#refuse([key], unknownKey(key, topKeys))
-    const sources = this.#entries('sources', schemas.source, (slug, entry) => sourceOf(slug, entry))
+    const sources = this.#entries('sources', schemas.source, (slug, entry) => this.#source(slug, entry))
     this.#refuseSharedWriteKeys(sources)
     const workspace = this.#workspace()
     return {
@@ -138,6 +139,32 @@ class Reading {
   #token(name: string, { token, role }: z.infer<typeof schemas.token>): TokenConfig {
     const from = this.#yaml.writtenAs.get(pathKey(['tokens', name, 'token']))
     return { name, role, token: { $secret: token, ...(from === undefined ? {} : { $from: from }) } }
+  }
+
+  #source(slug: string, entry: z.infer<typeof schemas.source>): SourceConfig {
+    const path = ['sources', slug, 'settings']
+    const { name, type, writeKeys, enabled, ip, labels, limits, strict } = entry
+    const { webhookToken, ...settings } = withoutUndefined(entry.settings)
+    const [first] = Object.keys(entry.settings)
+    if (type !== WEBHOOK_TYPE && first !== undefined)
+      this.#refuse([...path, first], `Only sources of type ${WEBHOOK_TYPE} have settings; this one is ${type}.`)
+    for (const wrong of validateMapping(settings)) this.#refuse([...path, ...splitPlace(wrong.path)], wrong.problem)
+    const from = this.#yaml.writtenAs.get(pathKey([...path, 'webhookToken']))
+    return {
+      slug,
+      name: name ?? slug,
+      type,
+      ...(writeKeys === undefined ? {} : { writeKeys: [...new Set(writeKeys)] }),
+      isEnabled: enabled,
+      ip,
+      labels,
+      ...(limits.eventsPerSecond === undefined ? {} : { eventsPerSecond: limits.eventsPerSecond }),
+      isStrict: strict,
+      settings,
+      ...(webhookToken === undefined
+        ? {}
+        : { webhookToken: { $secret: webhookToken, ...(from === undefined ? {} : { $from: from }) } }),
+    }
   }
 
   #refuseSharedWriteKeys(sources: SourceConfig[]): void {
@@ -273,20 +300,6 @@ class Reading {
       if (this.#checks.isAddressRange(range)) continue
       this.#refuse([...path, i], `"${range}" is no address range such as 127.0.0.1/32 or fd00::/8.`)
     }
-  }
-}
-
-function sourceOf(slug: string, entry: z.infer<typeof schemas.source>): SourceConfig {
-  const { name, type, writeKeys, enabled, ip, labels, limits } = entry
-  return {
-    slug,
-    name: name ?? slug,
-    type,
-    ...(writeKeys === undefined ? {} : { writeKeys: [...new Set(writeKeys)] }),
-    isEnabled: enabled,
-    ip,
-    labels,
-    ...(limits.eventsPerSecond === undefined ? {} : { eventsPerSecond: limits.eventsPerSecond }),
   }
 }
 

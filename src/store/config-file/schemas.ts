@@ -41,6 +41,19 @@ export const token = z.strictObject({
 
 // A write key is a user name of HTTP's basic authentication: no colon, nothing that a header cannot carry.
 const writeKey = text.regex(/^[\x21-\x39\x3b-\x7e]{1,200}$/, 'A write key is 1 to 200 visible characters without ":".')
+// Values or mapping directives.
+const mapped = z.unknown().optional()
+export const webhookFields = z.strictObject({
+  eventName: mapped,
+  userId: mapped,
+  anonymousId: mapped,
+  messageId: mapped,
+  timestamp: mapped,
+  properties: mapped,
+  context: mapped,
+  integrations: mapped,
+})
+
 export const source = z.strictObject({
   name: title.optional(),
   type: type.default('http-api'),
@@ -49,6 +62,8 @@ export const source = z.strictObject({
   ip: z.enum(['keep', 'mask', 'drop']).default('keep'),
   labels: z.record(text, text).default({}),
   limits: z.strictObject({ eventsPerSecond }).default({}),
+  strict: flag.default(false),
+  settings: webhookFields.extend({ webhookToken: text.min(1, 'must not be empty').optional() }).default({}),
 })
 
 export const delivery = z.strictObject({
