@@ -8,17 +8,22 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /** Posts `body` from 64 connections for `seconds`; returns requests answered with 200 per second. Throws when any failed. */
-export async function wrk(
-  url: string,
-  body: string,
-  headers: Record<string, string>,
-  seconds: number,
-): Promise<number> {
+export function wrk(url: string, body: string, headers: Record<string, string>, seconds: number): Promise<number> {
+  return runWrk(url, ['wrk.method = "POST"', `wrk.body = ${JSON.stringify(body)}`], headers, seconds)
+}
+
+/** As `wrk`, with GET. */
+export function wrkGet(url: string, headers: Record<string, string>, seconds: number): Promise<number> {
+  return runWrk(url, [], headers, seconds)
+}
+
+async function runWrk(url: string, lines: string[], headers: Record<string, string>, seconds: number): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'tributary-wrk-'))
-  const script = join(directory, 'post.lua')
-  const lines = ['wrk.method = "POST"', `wrk.body = ${JSON.stringify(body)}`]
-  for (const [name, value] of Object.entries(headers)) lines.push(`wrk.headers["${name}"] = ${JSON.stringify(value)}`)
-  writeFileSync(script, lines.join('\n'))
+  const script = join(directory, 'request.lua')
+  const headerLines = Object.entries(headers).map(
+    ([name, value]) => `wrk.headers["${name}"] = ${JSON.stringify(value)}`,
+  )
+  writeFileSync(script, [...lines, ...headerLines].join('\n'))
   try {
     const { stdout } = await run('wrk', ['-t1', '-c64', `-d${seconds}s`, '-s', script, url])
     if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`Requests failed:\n${stdout}`)
