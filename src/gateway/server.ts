@@ -108,7 +108,12 @@ async function dispatch(
   }
   if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
   if (path === '/health/ready') return answerReady(door, state, request, response)
-  if (isTrackingPath(path)) return answerUnknownPath(route !== undefined, request, response)
+  if (isTrackingPath(path)) {
+    if (isPixelPath(path)) return answerWrongMethod('GET', request, response)
+    return route === undefined && !isMetricsPath(path)
+      ? answerUnknownPath(request, response)
+      : answerWrongMethod('POST', request, response)
+  }
   const isTrusted = door.isTrustedProxy(request.socket.remoteAddress?.replace('::ffff:', '') ?? '')
   const protocol = isTrusted ? request.headers['x-forwarded-proto'] : undefined
   const forwardedHost = isTrusted ? request.headers['x-forwarded-host'] : undefined
@@ -126,7 +131,7 @@ function answerWebhook(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> | void {
-  if (request.method !== 'POST') return answerUnknownPath(true, request, response)
+  if (request.method !== 'POST') return answerWrongMethod('POST', request, response)
   if (state.isStopping)
     return answerError(request, response, unavailable('The server is stopping.'), { retryAfterSeconds: 1 })
   return acceptWebhook(door, name, request, response)
@@ -145,14 +150,18 @@ function answerReady(
   answerJson(request, response, isReady ? 200 : 503, isReady ? { status: 'ready' } : { status: 'not ready', reason })
 }
 
-function answerUnknownPath(isKnown: boolean, request: IncomingMessage, response: ServerResponse): void {
+function answerUnknownPath(request: IncomingMessage, response: ServerResponse): void {
   request.resume()
-  const error = isKnown
-    ? new AppError('method_not_allowed', 405, 'This path takes POST.')
-    : new AppError('not_found', 404, 'There is nothing at this path.', {
-        hint: 'Messages go to /v1/track, /v1/batch and the other paths of the tracking API.',
-      })
+  const error = new AppError('not_found', 404, 'There is nothing at this path.', {
+    hint: 'Messages go to /v1/track, /v1/batch and the other paths of the tracking API.',
+  })
   answerError(request, response, error)
+}
+
+function answerWrongMethod(allowed: 'POST' | 'GET', request: IncomingMessage, response: ServerResponse): void {
+  request.resume()
+  response.setHeader('Allow', allowed)
+  answerError(request, response, new AppError('method_not_allowed', 405, `This path takes ${allowed}.`))
 }
 
 /** What Node could not read as HTTP: too large headers, a time-out, garbage. Answered by hand, since there is no response object. */
