@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Clock } from '../base/clock.ts'
-import { parseSchedule } from './schedule.ts'
+import { parseSchedule } from '../snapshot/index.ts'
 import { createBed } from './testing/loader-bed.ts'
 
 const noon = Date.parse('2024-03-01T12:00:00.000Z')

@@ -2,9 +2,8 @@
 import type { z } from 'zod'
 import { AppError, messageOf } from '../../base/errors.ts'
 import { checkFilters, checkTrigger, validateMapping } from '../../language/index.ts'
-import type { FilterSnapshot } from '../../snapshot/index.ts'
+import { parseSchedule, type FilterSnapshot } from '../../snapshot/index.ts'
 import { checkShape, unknownKey } from './check-shape.ts'
-import { checkSchedule } from './check-schedule.ts'
 import type { Config, ConfigSections, DestinationConfig, SourceConfig, TokenConfig, WarehouseConfig } from './config.ts'
 import { configInvalid, formatPath, type Path } from './problem.ts'
 import { pathKey, readYaml, type ReadYaml } from './read-yaml.ts'
@@ -327,4 +326,14 @@ type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
 /** zod gives `T | undefined` for what may be absent; here absent is absent. */
 function withoutUndefined<T extends object>(value: T): Defined<T> {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as Defined<T>
+}
+
+/** What is wrong with a schedule; undefined when it is fine. */
+function checkSchedule(text: string): string | undefined {
+  try {
+    parseSchedule(text)
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  }
 }
