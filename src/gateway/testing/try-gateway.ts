@@ -41,6 +41,7 @@ export interface TryGateway {
   stored(): Promise<Stored[]>
   /** Requests refused so far, by code. */
   refused(): Promise<Record<string, number>>
+  stop(): Promise<void>
 }
 
 export interface TrySetup {
@@ -75,7 +76,15 @@ export function snapshotOf({ sources = [{}], workspaces, settings }: TrySetup): 
   }
 }
 
-export async function tryGateway(t: TestContext | undefined, setup: TrySetup = {}): Promise<TryGateway> {
+/** Stopped when the test ends. */
+export async function tryGateway(t: TestContext, setup: TrySetup = {}): Promise<TryGateway> {
+  const gateway = await startGateway(setup)
+  t.after(() => gateway.stop())
+  return gateway
+}
+
+/** For those who stop it themselves. */
+export async function startGateway(setup: TrySetup = {}): Promise<TryGateway> {
   const directory = await mkdtemp(join(tmpdir(), 'tributary-gateway-'))
   const journal = await openJournal({
     directory,
@@ -97,11 +106,6 @@ export async function tryGateway(t: TestContext | undefined, setup: TrySetup = {
     port: 0,
     controlSocketPath: join(directory, 'control.sock'),
     ...setup.options,
-  })
-  t?.after(async () => {
-    await gateway.stop()
-    await journal.close()
-    await rm(directory, { recursive: true })
   })
   const url = `${setup.options?.tls === undefined ? 'http' : 'https'}://127.0.0.1:${gateway.port}`
   return {
@@ -127,6 +131,11 @@ export async function tryGateway(t: TestContext | undefined, setup: TrySetup = {
           const parsed = JSON.parse(body.toString()) as Record<string, unknown>
           return { source: frame.source, head, body: parsed, text: body.toString() }
         })
+    },
+    async stop() {
+      await gateway.stop()
+      await journal.close()
+      await rm(directory, { recursive: true })
     },
     async refused() {
       const metric = await metrics.getSingleMetric('tributary_gateway_refused_total')?.get()
