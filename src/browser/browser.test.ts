@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
@@ -68,6 +69,11 @@ describe('the snippet', () => {
     assert.ok(!snippet.includes('<!--'))
     const { window } = runInPage(codeOf(snippet))
     assert.equal((window['analytics'] as { _writeKey?: string })._writeKey, awkwardKey)
+  })
+
+  test('is the one in the guide', async () => {
+    const guide = await readFile(new URL('../../docs/guide/sources.md', import.meta.url), 'utf8')
+    assert.ok(guide.includes(snippetFor('WRITE_KEY', { protocol: 'https', host: 'events.example.org' })))
   })
 
   test('is small', () => {

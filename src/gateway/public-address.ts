@@ -13,6 +13,8 @@ export interface AddressOptions {
 
 // Host name, IPv4 or bracketed IPv6 address, with or without a port. It goes into scripts and pages, so nothing else passes.
 const hostPattern = /^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/
+// The path that a proxy has taken off, for an installation below a path of the site's own host.
+const prefixPattern = /^(?:\/[\w.~-]+)*$/
 
 /** The public address, or undefined when the request names no usable host. A page that came over https is never told `http`:
  *  its browser would refuse every call. */
@@ -32,13 +34,16 @@ function addressOfRequest(request: IncomingMessage, options: AddressOptions): Pu
   const { headers } = request
   const forwardedHost = headers['x-forwarded-host']
   const forwardedProtocol = headers['x-forwarded-proto']
+  const forwardedPrefix = headers['x-forwarded-prefix']
   const isForwarded =
-    (forwardedHost !== undefined || forwardedProtocol !== undefined) &&
+    (forwardedHost ?? forwardedProtocol ?? forwardedPrefix) !== undefined &&
     options.isTrustedProxy(request.socket.remoteAddress?.replace('::ffff:', '') ?? '')
   const host = (isForwarded ? first(forwardedHost) : undefined) ?? headers.host
   if (host === undefined || !hostPattern.test(host)) return undefined
   const isHttps = options.isTls || (isForwarded && first(forwardedProtocol) === 'https')
-  return { protocol: isHttps ? 'https' : 'http', host }
+  const prefix = (isForwarded ? first(forwardedPrefix) : undefined)?.replace(/\/+$/, '') ?? ''
+  if (!prefixPattern.test(prefix)) return undefined
+  return { protocol: isHttps ? 'https' : 'http', host: host + prefix }
 }
 
 /** Proxies in a row may each have added a value; the first is what the client said to the outermost one. */

@@ -217,6 +217,13 @@ describe('web pages', () => {
     assert.deepEqual([apiHost, protocol], ['events.example.org/v1', 'https'])
   })
 
+  test('behind a trusted proxy that takes a path off, the path is in the address', async () => {
+    const headers = { 'x-forwarded-host': 'shop.example.org', 'x-forwarded-prefix': '/collect/' }
+    assert.equal(segmentOf(await served.get(settingsPath, headers)).apiHost, 'shop.example.org/collect/v1')
+    for (const prefix of ['collect', '/a"b', '//evil.example.org', '/a/../b?c'])
+      assert.equal((await served.get(settingsPath, { 'x-forwarded-prefix': prefix })).status, 400, prefix)
+  })
+
   test('a host that is none never reaches an answer', async () => {
     for (const host of ['a";alert(1)//', 'a/b', 'a b', '<b>', 'a:b'])
       assert.equal((await served.get(settingsPath, { 'x-forwarded-host': host })).status, 400, host)

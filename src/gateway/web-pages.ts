@@ -56,7 +56,7 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
     response.end(html)
   }
 
-  async function answerGet(route: WebRoute, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  function answerGet(route: WebRoute, request: IncomingMessage, response: ServerResponse): Promise<void> | void {
     if (route.kind === 'chunk') return answerChunk(route.name, request, response)
     const { kind, writeKey } = route
     const known = sources.byWriteKey(writeKey)
@@ -70,11 +70,12 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
 
   return {
     async answer(route, request, response) {
-      request.resume()
       try {
         if (request.method === 'OPTIONS') return answerPreflight(request, response)
         if (request.method !== 'GET' && request.method !== 'HEAD') throw notGet()
-        await answerGet(route, request, response)
+        const underWay = answerGet(route, request, response)
+        // Settings are answered at once, and most requests are for them.
+        if (underWay !== undefined) await underWay
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         answerError(request, response, error)

@@ -181,6 +181,20 @@ test('the query string: ajs_ parameters set the anonymous id, identify and track
   assert.deepEqual(find('track')['properties'], { letter: 'week 9' })
 })
 
+test('below a path of the site itself, nothing leaves the site', async () => {
+  site.proxy('collect', platform.url)
+  const address = { protocol: 'http', host: `${new URL(site.url).host}/collect` } as const
+  const script = "analytics.setAnonymousId('first-party'); analytics.track('Looked')"
+  site.setPage(
+    '/own',
+    `<html><head>${snippetFor('WEB_KEY', address)}</head><body><script>${script}</script></body></html>`,
+  )
+  await page.goto(`${site.url}/own?ajs_event=Came`)
+  assert.deepEqual(callsIn(await receivedFrom('first-party', 3)), ['page', 'track Came', 'track Looked'])
+  assert.deepEqual([...hosts], [new URL(site.url).host])
+  assert.deepEqual(complaints, [])
+})
+
 test('a page that is left sends what it still holds', async () => {
   // A browser lets a page that is gone send 64 KB at most, so what is held here is less.
   const script = `

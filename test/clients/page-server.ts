@@ -1,12 +1,14 @@
 /** A site of its own, on another origin than the product: serves pages given as text, and folders of npm packages. */
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { extname, join } from 'node:path'
 
 export interface PageServer {
   /** `http://localhost:PORT`. */
   url: string
   setPage(path: string, html: string): void
+  /** Passes what is below `/<name>/` on to `target`, without that part of the path, as a first-party proxy does. */
+  proxy(name: string, target: string): void
   close(): Promise<void>
 }
 
@@ -15,6 +17,7 @@ const types: Record<string, string> = { '.js': 'text/javascript; charset=utf-8',
 /** `folders` maps the first part of a path to a folder on disk. */
 export async function startPageServer(folders: Record<string, string> = {}): Promise<PageServer> {
   const pages = new Map<string, string>()
+  const targets = new Map<string, string>()
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     // Browsers ask every site for it; a 404 would be an error in the console of each page.
@@ -22,6 +25,8 @@ export async function startPageServer(folders: Record<string, string> = {}): Pro
     const page = pages.get(pathname)
     if (page !== undefined) return void response.writeHead(200, { 'content-type': types['.html'] }).end(page)
     const [, first = '', ...rest] = pathname.split('/')
+    const target = targets.get(first)
+    if (target !== undefined) return passOn(`/${first}`, target, request, response)
     const folder = folders[first]
     try {
       if (folder === undefined) throw new Error('no such folder')
@@ -37,9 +42,22 @@ export async function startPageServer(folders: Record<string, string> = {}): Pro
   return {
     url: `http://localhost:${port}`,
     setPage: (path, html) => void pages.set(path, html),
+    proxy: (name, target) => void targets.set(name, target),
     async close() {
       server.closeAllConnections()
       await new Promise<void>((resolve) => server.close(() => resolve()))
     },
   }
+}
+
+function passOn(prefix: string, target: string, request: IncomingMessage, response: ServerResponse): void {
+  const { method, headers, url = '' } = request
+  const forwarded = { 'x-forwarded-host': headers.host, 'x-forwarded-prefix': prefix, 'x-forwarded-proto': 'http' }
+  const options = { method, headers: { ...headers, ...forwarded } }
+  const onward = httpRequest(target + url.slice(prefix.length), options, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers)
+    answer.pipe(response)
+  })
+  onward.on('error', () => response.destroy())
+  request.pipe(onward)
 }
