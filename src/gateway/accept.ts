@@ -69,8 +69,7 @@ export async function accept(
 export function refuseWhenFull(door: Door, request: IncomingMessage): void {
   const { inFlightBytesMax } = door.sources.snapshot.settings.limits
   const announced = Number(request.headers['content-length'] ?? 0)
-  const isFull = door.inFlight.bytes + announced > inFlightBytesMax
-  if (isFull && !makeRoom(door.inFlight, inFlightBytesMax - announced, door.clock)) throw noRoom()
+  if (!makeRoom(door.inFlight, inFlightBytesMax - announced, Infinity, door.clock)) throw noRoom()
   if (!door.received.isWritable) throw unavailable('The message could not be stored now.')
 }
 

@@ -7,7 +7,9 @@ import { AppError } from '../base/errors.ts'
 /** The bytes of all bodies in memory, so that many slow or large requests cannot exhaust it. */
 export interface InFlight {
   bytes: number
-  /** Bodies that did not come at once and are not complete, oldest first. */
+  /** Of these, of bodies that did not come at once and are not complete. */
+  comingBytes: number
+  /** Those bodies, oldest first. */
   readonly coming: Set<ComingBody>
 }
 
@@ -25,7 +27,7 @@ export interface ReadLimits {
 }
 
 export function createInFlight(): InFlight {
-  return { bytes: 0, coming: new Set() }
+  return { bytes: 0, comingBytes: 0, coming: new Set() }
 }
 
 /** What gzip may add to bytes that it cannot make smaller. */
@@ -92,7 +94,9 @@ function collect(
     let coming: ComingBody | undefined
     const settle = () => {
       isSettled = true
-      if (coming !== undefined) inFlight.coming.delete(coming)
+      if (coming === undefined) return
+      inFlight.coming.delete(coming)
+      inFlight.comingBytes -= pieces.length
     }
     const fail = (error: AppError) => {
       if (isSettled) return
@@ -107,11 +111,15 @@ function collect(
       if (isSettled) return
       pieces.add(chunk)
       inFlight.bytes += chunk.byteLength
+      if (coming !== undefined) inFlight.comingBytes += chunk.byteLength
       if (pieces.length > bytesMax) return fail(bodyTooLarge())
       // Nearly every body is one chunk, and complete when it is seen.
       if (request.complete) return
-      if (coming === undefined) inFlight.coming.add((coming = { sinceMs: clock.now(), giveUp: fail }))
-      if (inFlight.bytes > inFlightBytesMax && !makeRoom(inFlight, inFlightBytesMax, clock)) fail(noRoom())
+      if (coming === undefined) {
+        inFlight.coming.add((coming = { sinceMs: clock.now(), giveUp: fail }))
+        inFlight.comingBytes += pieces.length
+      }
+      if (!makeRoom(inFlight, inFlightBytesMax, inFlightBytesMax / 2, clock)) fail(noRoom())
     })
     request.on('end', () => {
       if (isSettled) return
@@ -128,15 +136,17 @@ function collect(
 /** How long a body may take before it has to give way to others when memory is short. */
 const SLOW_AFTER_MS = 5_000
 
-/** Gives up slow bodies, the oldest first, until `bytesMax` is kept; false when that is not enough. Without this some hundred
- *  clients that never finish would keep everybody else out. */
-export function makeRoom(inFlight: InFlight, bytesMax: number, clock: Clock): boolean {
+/** Gives up slow bodies, the oldest first, until both limits are kept; false when that is not enough. Those that are still coming may
+ *  have half of the memory only: without this some hundred clients that never finish would keep everybody else out. */
+export function makeRoom(inFlight: InFlight, bytesMax: number, comingBytesMax: number, clock: Clock): boolean {
+  const isKept = () => inFlight.bytes <= bytesMax && inFlight.comingBytes <= comingBytesMax
+  if (isKept()) return true
   const slowSinceMs = clock.now() - SLOW_AFTER_MS
   for (const body of inFlight.coming) {
-    if (inFlight.bytes <= bytesMax || body.sinceMs > slowSinceMs) break
+    if (isKept() || body.sinceMs > slowSinceMs) break
     body.giveUp(noRoom())
   }
-  return inFlight.bytes <= bytesMax
+  return isKept()
 }
 
 /** More pieces than this are small ones: a client that sends byte by byte. */
