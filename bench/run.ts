@@ -2,7 +2,18 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const all = ['ingest', 'settings', 'normalise', 'whole-path', 'latency', 'load', 'growth', 'restart', 'idle', 'first-event']
+const all = [
+  'ingest',
+  'settings',
+  'normalise',
+  'whole-path',
+  'latency',
+  'load',
+  'growth',
+  'restart',
+  'idle',
+  'first-event',
+]
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'))
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 
