@@ -50,6 +50,8 @@ export interface SimulatedDisk {
   kill(process: Pick<Process, 'isAlive' | 'schedule' | 'kill'>): void
   /** Ends all processes and leaves what a power cut leaves. */
   cutPower(): void
+  /** Whose call failed with this error; undefined when it is none of this disk. */
+  ownerOf(error: unknown): Pick<Process, 'isAlive' | 'schedule' | 'kill'> | undefined
   /** Paths of all files, sorted. */
   paths(): string[]
   /** A copy of what a file holds. */
@@ -103,6 +105,7 @@ class Disk implements SimulatedDisk {
   readonly #random: Random
   readonly #owners = new Set<Owner>()
   readonly #inFlight = new Set<Operation>()
+  readonly #ownersOfErrors = new WeakMap<object, Owner>()
   readonly #directories = new Map<string, Set<string>>([['/', new Set()]])
   #files = new Map<string, SimulatedFile>()
   #syncedFiles = new Map<string, SimulatedFile>()
@@ -157,6 +160,10 @@ class Disk implements SimulatedDisk {
     }
   }
 
+  ownerOf(error: unknown): Owner | undefined {
+    return typeof error === 'object' && error !== null ? this.#ownersOfErrors.get(error) : undefined
+  }
+
   paths(): string[] {
     return [...this.#files.keys()].sort()
   }
@@ -197,6 +204,7 @@ class Disk implements SimulatedDisk {
         try {
           resolve(checked())
         } catch (error) {
+          if (error instanceof Error) this.#ownersOfErrors.set(error, owner)
           reject(error)
         }
       })
