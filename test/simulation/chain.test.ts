@@ -14,5 +14,6 @@ const count = Number(process.env['SCHEDULES'] ?? 10_000)
 
 test(`${count} schedules from seed ${first}: what was accepted arrives, once, and every count is right`, async () => {
   const failure = await runSchedules(first, count)
-  if (failure !== undefined) assert.fail(`schedule failed, replay with SEED=${failure.seed} SCHEDULES=1\n${failure.why}`)
+  if (failure !== undefined)
+    assert.fail(`schedule failed, replay with SEED=${failure.seed} SCHEDULES=1\n${failure.why}`)
 })

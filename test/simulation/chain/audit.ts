@@ -78,7 +78,8 @@ function checkSendings({ clients }: World, { received }: Topics): void {
   }
   for (const { number, answer } of clients.sendings) {
     const count = times.get(number) ?? 0
-    if (answer === 'acknowledged') assert.equal(count, 1, `sending ${number} was acknowledged and is there ${count} times`)
+    if (answer === 'acknowledged')
+      assert.equal(count, 1, `sending ${number} was acknowledged and is there ${count} times`)
     else if (answer === 'refused') assert.equal(count, 0, `sending ${number} was refused and is there`)
     else assert.ok(count <= 1, `sending ${number} is there ${count} times`)
   }
@@ -217,7 +218,9 @@ function stateOf({ legs, legCount }: End, offset: number): { state: OutcomeState
 function checkVendor(world: World, { events }: Topics, ends: Ends): void {
   const { configuration, vendor } = world
   const offsets = new Map(
-    events.filter(({ kind }) => isCall(kind)).map(({ offset, body }) => [(JSON.parse(body.toString()) as Decision).messageId!, offset]),
+    events
+      .filter(({ kind }) => isCall(kind))
+      .map(({ offset, body }) => [(JSON.parse(body.toString()) as Decision).messageId!, offset]),
   )
   const byLeg = new Map<string, VendorRequest[]>()
   for (const request of vendor.requests) {
@@ -233,7 +236,10 @@ function checkVendor(world: World, { events }: Topics, ends: Ends): void {
       if (state !== 'delivered') continue
       const { messageId } = JSON.parse(events[offset]!.body.toString()) as Decision
       const requests = byLeg.get(`${urlOf(connection, mapping)} ${messageId}`) ?? []
-      assert.ok(requests.some(({ isTaken }) => isTaken), `${messageId} is delivered by ${mapping} and the vendor took it`)
+      assert.ok(
+        requests.some(({ isTaken }) => isTaken),
+        `${messageId} is delivered by ${mapping} and the vendor took it`,
+      )
     }
   }
   checkRepeats(byLeg, configuration.concurrency)
@@ -277,8 +283,13 @@ function checkOrder({ vendor }: World, offsets: ReadonlyMap<string, number>): vo
 function checkWarehouse({ warehouse }: World, { events }: Topics, statements: Statements): void {
   for (const source of sources) {
     const frames = events.filter((frame) => frame.source === source)
-    for (const [call, table] of [['track', 'tracks'], ['identify', 'identifies']] as const) {
-      const ids = frames.filter(({ kind }) => kind === eventKinds[call]).map(({ body }) => (JSON.parse(body.toString()) as Decision).messageId!)
+    for (const [call, table] of [
+      ['track', 'tracks'],
+      ['identify', 'identifies'],
+    ] as const) {
+      const ids = frames
+        .filter(({ kind }) => kind === eventKinds[call])
+        .map(({ body }) => (JSON.parse(body.toString()) as Decision).messageId!)
       const rows = warehouse.rowsOf(schemaOf(source), table)
       for (const id of ids) assert.equal(rows.get(id) ?? 0, 1, `${id} is one row of ${table}`)
       assert.equal(rows.size, ids.length, `${schemaOf(source)}.${table} has no other rows`)

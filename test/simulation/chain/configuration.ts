@@ -1,5 +1,10 @@
 /** What the workspace of a simulated world looks like: two sources, a destination for each, a warehouse for both. */
-import { defaultDeployment, type DestinationSnapshot, type MappingSnapshot, type Snapshot } from '../../../src/snapshot/index.ts'
+import {
+  defaultDeployment,
+  type DestinationSnapshot,
+  type MappingSnapshot,
+  type Snapshot,
+} from '../../../src/snapshot/index.ts'
 import type { DeliverySettings, SourceSnapshot } from '../../../src/snapshot/snapshot.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
 

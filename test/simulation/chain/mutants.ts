@@ -46,7 +46,8 @@ export const mutants: Mutant[] = [
     title: 'readers do not stop at the mark',
     file: 'journal/segments/reader.ts',
     before: '    if (file.baseOffset === mark.segmentBase) return { offset: mark.end, position: mark.position }\n',
-    after: '    if (file.baseOffset === mark.segmentBase) return { offset: Infinity, position: await file.handle.size() }\n',
+    after:
+      '    if (file.baseOffset === mark.segmentBase) return { offset: Infinity, position: await file.handle.size() }\n',
   },
   {
     title: 'segments are removed in any order',
@@ -142,8 +143,8 @@ export const mutants: Mutant[] = [
   {
     title: 'outcomes before the checkpoint are folded again at a restart',
     file: 'delivery/recover.ts',
-    before: '  const reader = await journal.openReader(\'outcomes\', partition, Math.min(foldedTo, indexedTo))\n',
-    after: '  foldedTo = 0\n  const reader = await journal.openReader(\'outcomes\', partition, 0)\n',
+    before: "  const reader = await journal.openReader('outcomes', partition, Math.min(foldedTo, indexedTo))\n",
+    after: "  foldedTo = 0\n  const reader = await journal.openReader('outcomes', partition, 0)\n",
   },
   {
     title: 'delivery moves its cursors back behind a mark that a power cut made old',
@@ -151,7 +152,7 @@ export const mutants: Mutant[] = [
     before: '    for (const ledger of recovered.ledgers.values()) {\n',
     after:
       '    for (const ledger of recovered.ledgers.values()) {\n' +
-      '      for (const [partition, books] of ledger.partitions) books.counted = Math.min(books.counted, await journal.durableEnd(\'events\', partition))\n',
+      "      for (const [partition, books] of ledger.partitions) books.counted = Math.min(books.counted, await journal.durableEnd('events', partition))\n",
   },
   {
     title: 'what a checkpoint of delivery needs counted is given up before it is synced',
@@ -181,12 +182,13 @@ export const mutants: Mutant[] = [
     title: 'the loader moves its cursor back behind a mark that a power cut made old',
     file: 'loader/sync.ts',
     before: '    const { offset } = stored\n',
-    after: '    const offset = Math.min(stored.offset, await journal.durableEnd(\'events\', partition))\n',
+    after: "    const offset = Math.min(stored.offset, await journal.durableEnd('events', partition))\n",
   },
   {
     title: 'the loader keeps its idea of the tables after a load that failed',
     file: 'loader/sync.ts',
-    before: '    const read: TableSchema[] = await this.withConnection((connection) => connection.readSchema([schema]))\n',
+    before:
+      '    const read: TableSchema[] = await this.withConnection((connection) => connection.readSchema([schema]))\n',
     after: '    const read: TableSchema[] = []\n',
   },
   { title: 'the warehouse does not look whether an id is there', options: { skipsAntiJoin: true } },

@@ -20,7 +20,6 @@ interface Checkpoint {
   letters: Map<string, DeadLetter & { connection: number }>
 }
 
-
 export class SavedOutcomes {
   /** Oldest first; the first one is synced, the last one is what a reader of the database sees. */
   #versions: Checkpoint[] = []
@@ -51,7 +50,10 @@ export class SavedOutcomes {
         const ledgers = new Map([...saved.ledgers].map(([number, json]) => [number, ledgerFromJson(JSON.parse(json))]))
         for (const [key, json] of saved.open) {
           const [connection, partition, offset] = key.split(' ').map(Number) as [number, number, number]
-          ledgers.get(connection)?.partitions.get(partition)?.open.set(offset, JSON.parse(json) as OpenMessage)
+          ledgers
+            .get(connection)
+            ?.partitions.get(partition)
+            ?.open.set(offset, JSON.parse(json) as OpenMessage)
         }
         return { covered: saved.covered, ledgers: [...ledgers.values()] }
       },
@@ -99,7 +101,9 @@ export class SavedOutcomes {
         const saved = current()?.places.get(key) ?? []
         const offsets = [...saved, ...noted.places.filter(([other]) => other === key).map(([, at]) => at)]
         const chunkFrames = 256
-        return [...new Set(offsets.map((at) => Math.floor(at / chunkFrames)))].sort((a, b) => a - b).map((n) => n * chunkFrames)
+        return [...new Set(offsets.map((at) => Math.floor(at / chunkFrames)))]
+          .sort((a, b) => a - b)
+          .map((n) => n * chunkFrames)
       },
       deadLetters: (connection, limit) =>
         [...(current()?.letters.values() ?? [])].filter((letter) => letter.connection === connection).slice(0, limit),

@@ -128,7 +128,9 @@ function startOne({ random }: World, all: Slot<unknown>[]): void {
 async function killAtWrite(world: World, { all }: Platform): Promise<void> {
   let stepsLeft = 200
   const { disk, random } = world
-  await world.run(() => stepsLeft-- <= 0 || (disk.lastCall?.kind === 'write' && disk.lastCall.path.endsWith('.segment')))
+  await world.run(
+    () => stepsLeft-- <= 0 || (disk.lastCall?.kind === 'write' && disk.lastCall.path.endsWith('.segment')),
+  )
   if (random.chance(0.5)) cutPower(world)
   else for (const slot of all) if (random.chance(0.5)) slot.kill()
 }
@@ -221,7 +223,11 @@ function sumOf(all: Record<string, number>[]): Record<number, number> {
 
 async function checkRecounts(world: World, { pipeline, delivery }: Platform): Promise<void> {
   const { room, journal } = pipeline.running!
-  assert.deepEqual(await world.finish('the recount', recount(journal, 0, room.status())), [], 'the pipeline counts right')
+  assert.deepEqual(
+    await world.finish('the recount', recount(journal, 0, room.status())),
+    [],
+    'the pipeline counts right',
+  )
   assert.deepEqual(await world.finish('the recount', delivery.room!.recount()), [], 'delivery counts right')
 }
 

@@ -49,9 +49,20 @@ export class Vendor {
           process.schedule(() => {
             traced(`request ${connection} ${url} ${messages.map(({ messageId }) => messageId).join()}`)
             const answer = this.#draw()
-            const request: VendorRequest = { connection, url, life, messages, isTaken: isTaking(answer), answer: 'none' }
+            const request: VendorRequest = {
+              connection,
+              url,
+              life,
+              messages,
+              isTaken: isTaking(answer),
+              answer: 'none',
+            }
             this.requests.push(request)
-            const waitMs = answer.startsWith('hangs') ? timeoutMs : this.#random.chance(0.5) ? 0 : this.#random.integer(300)
+            const waitMs = answer.startsWith('hangs')
+              ? timeoutMs
+              : this.#random.chance(0.5)
+                ? 0
+                : this.#random.integer(300)
             process.clock.after(waitMs, () => tell(request, answer, resolve, reject))
           })
         })

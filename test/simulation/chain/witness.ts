@@ -3,7 +3,16 @@
  * place, with its content; whatever a crash takes back must never have been seen.
  */
 import assert from 'node:assert/strict'
-import type { Frame, FrameInput, Gap, Journal, OpenedWriter, PartitionWriter, Reader, Topic } from '../../../src/journal/index.ts'
+import type {
+  Frame,
+  FrameInput,
+  Gap,
+  Journal,
+  OpenedWriter,
+  PartitionWriter,
+  Reader,
+  Topic,
+} from '../../../src/journal/index.ts'
 
 export class Witness {
   /** What stands at each offset, by `topic partition`. */
@@ -48,7 +57,9 @@ export class Witness {
       else if (item.type === 'frame') learn(topic, partition, item.offset, contentOf(item))
       // A reader whose cursor was not written since may find that what it had passed is gone; the counts tell whether it had.
       else if (item.reason === 'corrupt')
-        this.#checked(() => assert.fail(`${name} misses ${item.count} frames of ${topic} ${partition} from ${item.offset}`))
+        this.#checked(() =>
+          assert.fail(`${name} misses ${item.count} frames of ${topic} ${partition} from ${item.offset}`),
+        )
     }
     return {
       ...journal,
@@ -63,7 +74,9 @@ export class Witness {
         const opened = await journal.openWriter(topic, partition, options)
         const end = this.endOf(topic, partition)
         const { nextOffset } = opened.writer
-        this.#checked(() => assert.ok(nextOffset >= end, `${topic} ${partition} goes on at ${nextOffset}, ${end} were seen`))
+        this.#checked(() =>
+          assert.ok(nextOffset >= end, `${topic} ${partition} goes on at ${nextOffset}, ${end} were seen`),
+        )
         return watchWriter(opened, (offset, frame) => learn(topic, partition, offset, contentOf(frame)))
       },
     }
@@ -120,6 +133,8 @@ function watchWriter(opened: OpenedWriter, learn: (offset: number, frame: FrameI
 
 function contentOf(frame: Frame | FrameInput): string {
   const { kind, flags, source, timeMs, index, inputPartition, inputOffset, sourceTotal, body } = frame
-  const text = Buffer.isBuffer(body) ? body.toString('latin1') : body.map((piece) => Buffer.from(piece).toString('latin1')).join('')
+  const text = Buffer.isBuffer(body)
+    ? body.toString('latin1')
+    : body.map((piece) => Buffer.from(piece).toString('latin1')).join('')
   return [kind, flags, source, timeMs, index, inputPartition, inputOffset, sourceTotal, text].join()
 }
