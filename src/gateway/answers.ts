@@ -29,7 +29,21 @@ export function answerJson(
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), ...extra]
   if (request.headers.origin !== undefined) pushCors(headers, request.headers.origin)
   response.writeHead(status, headers)
-  response.end(body)
+  if (hasUnreadBody(request)) endWhenRead(request, response, body)
+  else response.end(body)
+}
+
+function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
+  return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+}
+
+/** The answer to a body that was not read to its end. Closed with bytes unread, the connection would be reset, and a client that
+ *  first sends everything (Python, Node) would see that instead of the answer. So what still comes is thrown away; the server's
+ *  time limit for one request bounds it. */
+function endWhenRead(request: IncomingMessage, response: ServerResponse, body: string): void {
+  response.write(body)
+  request.once('end', () => response.end())
+  request.resume()
 }
 
 export interface ErrorDetails {
@@ -48,8 +62,8 @@ export function answerError(
   const extra: string[] = []
   if (retryAfterSeconds !== undefined) extra.push('Retry-After', String(retryAfterSeconds))
   if (error.status === 429) extra.push('X-RateLimit-Reset', String(retryAfterSeconds))
-  // The rest of a body that was not read to its end cannot be told from the next request.
-  if (!request.complete) extra.push('Connection', 'close')
+  // It tells the client to stop sending a body that nobody wants.
+  if (hasUnreadBody(request)) extra.push('Connection', 'close')
   const body = {
     success: false,
     code: error.code,

@@ -164,3 +164,20 @@ test('a body in pieces of one byte is read whole and costs little more than its 
   assert.equal(result?.status === 'fulfilled' && result.value.toString(), text)
   client.destroy()
 })
+
+test('a client that sends its whole body before it reads still gets the answer to a body that is too large', async (t) => {
+  const { port } = await tryGateway(t)
+  const body = Buffer.alloc(16 * MEBIBYTE, ' ')
+  const client = connect(port, '127.0.0.1')
+  let answer = ''
+  client.write(`POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.byteLength}\r\n\r\n`)
+  await new Promise((resolve, reject) => {
+    client.once('error', reject)
+    client.write(body, resolve)
+  })
+  client.setEncoding('utf8').on('data', (text: string) => (answer += text))
+  await once(client, 'end')
+  assert.match(answer, /^HTTP\/1\.1 400 /)
+  assert.match(answer, /Connection: close/i)
+  assert.match(answer, /"code":"body_too_large"/)
+})

@@ -103,7 +103,7 @@ function collect(
       settle()
       inFlight.bytes -= pieces.length
       pieces.clear()
-      // What still comes is read and thrown away by Node up to the answer; the connection is closed after it (server.ts).
+      // What still comes is thrown away; the connection is closed after the answer (answers.ts).
       request.resume()
       reject(error)
     }
