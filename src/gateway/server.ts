@@ -96,24 +96,41 @@ async function dispatch(
   }
   const webRoute = webRouteOf(path)
   if (webRoute !== undefined) return pages.answer(webRoute, request, response)
-  if (isPixelPath(path) && (request.method === 'GET' || request.method === 'HEAD'))
-    return acceptPixel(door, pixelCallOf(path), state.isStopping, request, response)
-  const webhookName = webhookNameOf(path)
-  if (webhookName !== undefined) return answerWebhook(door, webhookName, state, request, response)
-  if (request.method === 'OPTIONS' && (route !== undefined || isMetricsPath(path) || isTrackingPath(path)))
-    return answerPreflight(request, response)
-  if (isMetricsPath(path) && request.method === 'POST') {
-    request.resume()
-    return answerSuccess(request, response)
-  }
   if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
   if (path === '/health/ready') return answerReady(door, state, request, response)
-  if (isTrackingPath(path)) {
-    if (isPixelPath(path)) return answerWrongMethod('GET', request, response)
-    return route === undefined && !isMetricsPath(path)
-      ? answerUnknownPath(request, response)
-      : answerWrongMethod('POST', request, response)
-  }
+  const webhookName = webhookNameOf(path)
+  if (webhookName !== undefined) return answerWebhook(door, webhookName, state, request, response)
+  if (isPixelPath(path)) return answerPixel(door, path, state, request, response)
+  if (isTrackingPath(path)) return answerTracking(path, request, response)
+  // Paths without `/v1` are the console's too, for everything but what a tracking client sends.
+  const isClient = request.method === 'OPTIONS' || request.method === 'POST'
+  if (isClient && (route !== undefined || isMetricsPath(path))) return answerTracking(path, request, response)
+  passOn(door, options, request, response)
+}
+
+/** The paths of the tracking API, but for those that take messages. */
+function answerTracking(path: string, request: IncomingMessage, response: ServerResponse): void {
+  if (request.method === 'OPTIONS') return answerPreflight(request, response)
+  if (routeOf(path) !== undefined) return answerWrongMethod('POST', request, response)
+  if (!isMetricsPath(path)) return answerUnknownPath(request, response)
+  if (request.method !== 'POST') return answerWrongMethod('POST', request, response)
+  request.resume()
+  answerSuccess(request, response)
+}
+
+function answerPixel(
+  door: Door,
+  path: string,
+  state: { isStopping: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> | void {
+  if (request.method === 'OPTIONS') return answerPreflight(request, response)
+  if (request.method !== 'GET' && request.method !== 'HEAD') return answerWrongMethod('GET', request, response)
+  return acceptPixel(door, pixelCallOf(path), state.isStopping, request, response)
+}
+
+function passOn(door: Door, options: ListenOptions, request: IncomingMessage, response: ServerResponse): void {
   const isTrusted = door.isTrustedProxy(request.socket.remoteAddress?.replace('::ffff:', '') ?? '')
   const protocol = isTrusted ? request.headers['x-forwarded-proto'] : undefined
   const forwardedHost = isTrusted ? request.headers['x-forwarded-host'] : undefined

@@ -18,7 +18,7 @@ export async function acceptWebhook(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // This door is closed to pages (contract: README.md §3), so no answer names an origin.
+  // This door is closed to pages (contract: README.md §3), so no answer names its origin.
   delete request.headers.origin
   let bodyBytes = 0
   try {
