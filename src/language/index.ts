@@ -1,5 +1,6 @@
 export { checkFilter, checkFilters, compileFilters, FILTER_TITLE_CHARACTERS_MAX, FILTERS_MAX } from './filter.ts'
 export type { Filter, FilterAction, FilterProblem, FilterVerdict } from './filter.ts'
+export { parseFieldName } from './field-name.ts'
 export { compileFql } from './fql-evaluate.ts'
 export { FQL_BYTES_MAX, FqlEvaluationError } from './fql-expression.ts'
 export type { Expression } from './fql-expression.ts'

@@ -77,10 +77,10 @@ export function tokenEntry({ role }: Pick<TokenRow, 'role'>): Entry {
 
 /** The sections that were set; the workspace's limit stands among the limits. */
 export function sectionEntries({ sections, workspaces: [workspace] }: Records): ConfigSections {
-  const { limits, ...others } = sections
   const eventsPerSecond = workspace?.events_per_second ?? undefined
-  if (limits === undefined && eventsPerSecond === undefined) return others
-  return { ...others, limits: { ...limits, ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }) } }
+  const limits = { ...sections.limits, ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }) }
+  const { limits: _, ...others } = sections
+  return { ...others, ...unlessEmpty('limits', limits) }
 }
 
 function enabledEntry(flag: Flag): Entry {

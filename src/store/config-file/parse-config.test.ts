@@ -183,3 +183,21 @@ retention: { archiveDays: 1, deadLetterDays: 1 }
     '1: ingest.unknownWriteKey: must be 401 or 200',
   ])
 })
+
+test('fields of a filter come in two shapes, and are kept in one', async () => {
+  const text = `sources: { web: {} }
+destinations:
+  hook:
+    source: web
+    type: webhook
+    filters:
+      - { title: t, if: all, actions: [{ type: DROP_PROPERTIES, fields: { context: { fields: [ip] }, properties: [a] } }] }
+`
+  const { destinations } = await configOf(text)
+  assert.deepEqual(destinations[0]?.filters[0]?.actions, [
+    { type: 'DROP_PROPERTIES', fields: { context: ['ip'], properties: ['a'] } },
+  ])
+  assert.deepEqual(await problemsOf(text.replace('[ip]', 'ip')), [
+    '7: destinations.hook.filters[0].actions[0].fields.context: must be a list, not text',
+  ])
+})

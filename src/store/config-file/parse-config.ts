@@ -13,13 +13,22 @@ import { markSecrets } from './secret-marks.ts'
 
 /** Checks of rooms above this one. A sentence says what is wrong, with its place (`settings.url`) when it has one. */
 export interface ConfigChecks {
-  /** `actions` are those that the mappings name. May throw AppError. */
-  destination(type: string, settings: Record<string, unknown>, actions: string[]): Promise<(string | ConfigProblem)[]>
+  /** May throw AppError. */
+  destination(
+    type: string,
+    settings: Record<string, unknown>,
+    mappings: readonly MappingToCheck[],
+  ): Promise<(string | ConfigProblem)[]>
   /** May throw AppError. */
   warehouse(type: string, settings: Record<string, unknown>): Promise<(string | ConfigProblem)[]>
   isAddressRange(text: string): boolean
   /** Names of the settings that are secret. May throw AppError. */
   secretSettings?(kind: 'destination' | 'warehouse', type: string): Promise<readonly string[]>
+}
+
+export interface MappingToCheck {
+  action: string
+  fields: Record<string, unknown>
 }
 
 export interface ConfigProblem {
@@ -192,8 +201,7 @@ class Reading {
         this.#refuse([...path, 'mappings', i, 'fields', ...splitPlace(wrong.path)], wrong.problem)
       }
     }
-    const actions = (entry.mappings ?? []).map(({ action }) => action)
-    const names = await this.#checkConnector('destination', path, entry, actions)
+    const names = await this.#checkConnector('destination', path, entry, entry.mappings ?? [])
     const marks = { writtenAs: this.#yaml.writtenAs, names }
     const authNames = ['accessToken', 'refreshToken']
     return {
@@ -257,12 +265,12 @@ class Reading {
     kind: 'destination' | 'warehouse',
     path: Path,
     { type, settings }: { type: string; settings: Record<string, unknown> },
-    actions: string[],
+    mappings: readonly MappingToCheck[],
   ): Promise<readonly string[]> {
     try {
       const problems =
         kind === 'destination'
-          ? await this.#checks.destination(type, settings, actions)
+          ? await this.#checks.destination(type, settings, mappings)
           : await this.#checks.warehouse(type, settings)
       for (const problem of problems) this.#refuseSetting(path, problem)
       return (await this.#checks.secretSettings?.(kind, type)) ?? []

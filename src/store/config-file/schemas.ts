@@ -85,7 +85,13 @@ const mapping = z.strictObject({
   enabled: flag.default(true),
 })
 
-const fieldNames = z.record(text, z.array(text))
+// Two shapes are in use, `[ssn]` and `{ fields: [ssn] }` (contract: destinations.md §7); kept is the first.
+const namesOfObject = z.preprocess((value) => (isFieldsObject(value) ? value.fields : value), z.array(text))
+const fieldNames = z.record(text, namesOfObject)
+
+function isFieldsObject(value: unknown): value is { fields: unknown } {
+  return typeof value === 'object' && value !== null && Object.keys(value).join() === 'fields'
+}
 const filterAction = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('DROP') }),
   z.strictObject({ type: z.literal('SAMPLE'), percent: z.number(), path: text.optional() }),
