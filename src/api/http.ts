@@ -8,6 +8,7 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { AppError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
+import { socketPath } from '../base/socket-path.ts'
 import type { Store } from '../store/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import { createFlowHealth } from './flow-health.ts'
@@ -63,7 +64,7 @@ async function listenAt(server: Server, path: string): Promise<void> {
   await rm(path, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(path, resolve)
+    server.listen(socketPath(path), resolve)
   })
   await chmod(path, 0o600)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -43,4 +43,20 @@ test('of many that find a stale lock at once, one gets it', async () => {
   const taken = results.filter((result) => result.status === 'fulfilled')
   assert.equal(taken.length, 1)
   await taken[0]?.value.release()
+})
+
+test('a directory that is deeper than the path of a socket may be is locked all the same', async () => {
+  const deep = join(directory, 'd'.repeat(90), 'data')
+  const lock = await lockDataDirectory(deep, 'the server')
+  assert.match((await holderOf(deep)) ?? '', /the server/)
+  await assert.rejects(lockDataDirectory(deep, 'another'), { code: 'data_directory_in_use' })
+  await lock.release()
+  assert.equal(await holderOf(deep), undefined)
+})
+
+test('a directory that can be neither made nor written is refused with a sentence', async () => {
+  const file = join(directory, 'a-file')
+  await writeFile(file, '')
+  const refused = { code: 'bad_option', message: /^The data directory .*a-file\/data cannot be used: ENOTDIR/ }
+  await assert.rejects(lockDataDirectory(join(file, 'data'), 'the server'), refused)
 })

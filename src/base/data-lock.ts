@@ -2,34 +2,24 @@
  * The lock of a data directory: a unix socket in it that the holder listens on. It goes away with the process, however that
  * ends, since a socket file that nobody listens on is recognised and replaced.
  */
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { access, constants, mkdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { AppError, codeOf } from './errors.ts'
+import { AppError, codeOf, messageOf } from './errors.ts'
+import { socketPath } from './socket-path.ts'
 
 export interface DataLock {
   release(): Promise<void>
 }
 
 const NAME = 'lock.sock'
-/** Linux allows 107; the other sockets have somewhat longer names. */
-const SOCKET_PATH_BYTES_MAX = 100
 
-/** Takes the lock for `holder` ("the server", "tributary sql"). Throws `data_directory_in_use` (409) when someone has it. */
+/** Takes the lock for `holder` ("the server", "tributary sql"). Throws `data_directory_in_use` (409) when someone has it, and
+ *  `bad_option` when the directory can be neither made nor written. */
 export async function lockDataDirectory(dataDirectory: string, holder: string): Promise<DataLock> {
   const run = join(dataDirectory, 'run')
-  await mkdir(run, { recursive: true, mode: 0o700 })
+  await makeDirectory(run, dataDirectory)
   const path = join(run, NAME)
-  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
-    throw new AppError(
-      'bad_option',
-      400,
-      `The path of the data directory is too long for the sockets in it: ${dataDirectory}`,
-      {
-        hint: 'Choose a shorter one, or a symbolic link to it.',
-      },
-    )
-  }
   for (let attempt = 0; ; attempt++) {
     const server = await tryListen(path, `${holder}, process ${process.pid}`)
     if (server !== undefined) return { release: () => new Promise((resolve) => server.close(() => resolve())) }
@@ -50,6 +40,18 @@ export async function lockDataDirectory(dataDirectory: string, holder: string): 
   }
 }
 
+async function makeDirectory(path: string, dataDirectory: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await access(path, constants.W_OK)
+  } catch (error) {
+    throw new AppError('bad_option', 400, `The data directory ${dataDirectory} cannot be used: ${messageOf(error)}.`, {
+      hint: 'Set TRIBUTARY_DATA to a directory that this user may write.',
+      cause: error,
+    })
+  }
+}
+
 /** Who holds the lock now; undefined when nobody does. */
 export function holderOf(dataDirectory: string): Promise<string | undefined> {
   return askHolder(join(dataDirectory, 'run', NAME))
@@ -63,13 +65,13 @@ function tryListen(path: string, text: string): Promise<Server | undefined> {
     })
     server.unref()
     server.once('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
-    server.listen(path, () => resolve(server))
+    server.listen(socketPath(path), () => resolve(server))
   })
 }
 
 function askHolder(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect(path)
+    const socket = connect(socketPath(path))
     let text = ''
     // A holder that is stopped (SIGSTOP) still has the lock, although it does not answer.
     const timer = setTimeout(() => end('it does not answer'), 2_000)

@@ -7,6 +7,7 @@ import { chmod, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { AppError, codeOf, messageOf } from './errors.ts'
+import { socketPath } from './socket-path.ts'
 
 /** Parameters are checked by the handler: they come from another process of ours, perhaps of another version. */
 export type LocalHandler = (params: unknown) => Promise<unknown> | AsyncIterable<unknown>
@@ -42,7 +43,7 @@ export async function serveLocal(path: string, handlers: LocalHandlers): Promise
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(path, () => {
+    server.listen(socketPath(path), () => {
       server.off('error', reject)
       resolve()
     })
@@ -120,7 +121,7 @@ type Line =
   { item: unknown } | { result: unknown } | { error: { code: string; status: number; message: string; hint?: string } }
 
 async function* exchange(path: string, method: string, params: unknown): AsyncGenerator<Line> {
-  const socket = connect(path)
+  const socket = connect(socketPath(path))
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)

@@ -1,6 +1,7 @@
 /** Passes requests that are not for the tracking API on to the control process (console, API, metrics), over its unix socket. */
 import { request as sendRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { AppError } from '../base/errors.ts'
+import { socketPath } from '../base/socket-path.ts'
 import { answerError } from './answers.ts'
 
 // Headers that belong to one connection and not to the message (RFC 9110 §7.6.1).
@@ -24,7 +25,7 @@ export interface Forwarded {
 
 /** Streams both ways. Answers 503 when the control process is away: it restarts by itself and ingest goes on. */
 export function forwardTo(
-  socketPath: string,
+  controlSocketPath: string,
   request: IncomingMessage,
   response: ServerResponse,
   forwarded: Forwarded,
@@ -36,15 +37,18 @@ export function forwardTo(
   headers['x-forwarded-proto'] = forwarded.protocol
   if (forwarded.clientAddress !== undefined) headers['x-forwarded-for'] = forwarded.clientAddress
   if (forwarded.host !== undefined) headers['x-forwarded-host'] = forwarded.host
-  const upstream = sendRequest({ socketPath, path: request.url, method: request.method, headers }, (answer) => {
-    const answered: Record<string, string | string[]> = {}
-    for (const [name, value] of Object.entries(answer.headers)) {
-      if (value !== undefined && !hopHeaders.has(name)) answered[name] = value
-    }
-    response.writeHead(answer.statusCode ?? 502, answered)
-    answer.pipe(response)
-    answer.on('error', () => response.destroy())
-  })
+  const upstream = sendRequest(
+    { socketPath: socketPath(controlSocketPath), path: request.url, method: request.method, headers },
+    (answer) => {
+      const answered: Record<string, string | string[]> = {}
+      for (const [name, value] of Object.entries(answer.headers)) {
+        if (value !== undefined && !hopHeaders.has(name)) answered[name] = value
+      }
+      response.writeHead(answer.statusCode ?? 502, answered)
+      answer.pipe(response)
+      answer.on('error', () => response.destroy())
+    },
+  )
   upstream.on('error', () => {
     if (response.headersSent) response.destroy()
     else
