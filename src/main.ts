@@ -3,9 +3,10 @@
  * Wires the rooms of that role together; what they do is in the rooms.
  */
 import { connect } from 'node:net'
-import { AppError, messageOf } from './base/errors.ts'
+import { AppError, codeOf, messageOf } from './base/errors.ts'
 import { serveLocal } from './base/local-socket.ts'
 import { createLogger } from './base/logger.ts'
+import { socketPath } from './base/socket-path.ts'
 import { releaseStartupMemory } from './base/startup-memory.ts'
 import { pathsOf } from './main/paths.ts'
 import { openProcessContext, type ProcessContext } from './main/process-context.ts'
@@ -42,10 +43,10 @@ await run()
 async function run(): Promise<void> {
   try {
     const options = readStartOptions(process.env)
-    const socketPath = pathsOf(options.dataDirectory).socketOf(role)
-    await waitForPredecessor(socketPath)
+    const path = pathsOf(options.dataDirectory).socketOf(role)
+    await waitForPredecessor(path)
     const running = role === 'control' ? await startControlRole() : await startDataRole(role)
-    const server = await serveLocal(socketPath, running.handlers)
+    const server = await serveLocal(path, running.handlers)
     const stop = once(async () => {
       await running.stop()
       await server.close()
@@ -61,8 +62,9 @@ async function run(): Promise<void> {
     process.send?.(ready)
     setTimeout(releaseStartupMemory, 1_000).unref()
   } catch (error) {
-    if (isRefusal(error)) refuse(error)
-    else stopProcess(error)
+    const refusal = refusalOf(error)
+    if (refusal === undefined) stopProcess(error)
+    else refuse(refusal)
   }
 
   async function startControlRole(): Promise<RunningRole> {
@@ -87,15 +89,15 @@ async function run(): Promise<void> {
 }
 
 /** Each file has one writer. A child whose parent was killed ends by itself; the next one waits until it has. */
-async function waitForPredecessor(socketPath: string): Promise<void> {
-  for (let attempt = 0; attempt < 200 && (await isAnswered(socketPath)); attempt++) {
+async function waitForPredecessor(path: string): Promise<void> {
+  for (let attempt = 0; attempt < 200 && (await isAnswered(path)); attempt++) {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
-function isAnswered(socketPath: string): Promise<boolean> {
+function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(socketPath)
+    const socket = connect(socketPath(path))
     const end = (answered: boolean) => {
       socket.destroy()
       resolve(answered)
@@ -105,19 +107,27 @@ function isAnswered(socketPath: string): Promise<boolean> {
   })
 }
 
-/** What the operator has to mend before it can start: a bad config file, a port that is taken, a newer data directory. */
-function isRefusal(error: unknown): error is Error {
-  if (error instanceof AppError) return true
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    (error.code === 'EADDRINUSE' || error.code === 'EACCES') &&
-    role === 'gateway'
-  )
+/** What the operator has to mend before it can start: a bad config file, an address that cannot be listened on, a newer data
+ *  directory. */
+function refusalOf(error: unknown): AppError | undefined {
+  if (error instanceof AppError) return error
+  const reason = listenFailures[codeOf(error) ?? '']
+  if (role !== 'gateway' || reason === undefined) return undefined
+  const { host, port } = readStartOptions(process.env)
+  const hint = 'Set TRIBUTARY_PORT or TRIBUTARY_HOST to another one.'
+  return new AppError('cannot_listen', 409, `Tributary cannot listen on ${host}:${port}: ${reason}. ${hint}`)
 }
 
-function refuse(error: Error): void {
-  const isConfig = error instanceof AppError && (error.code.startsWith('config') || error.code.startsWith('bad_'))
+const listenFailures: Record<string, string> = {
+  EADDRINUSE: 'another program listens there',
+  EACCES: 'this user may not',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name could not be looked up',
+}
+
+function refuse(error: AppError): void {
+  const isConfig = error.code.startsWith('config') || error.code.startsWith('bad_')
   const refused: ChildMessage = { type: 'refused', exitCode: isConfig ? 2 : 1, message: error.message }
   process.send?.(refused, () => process.exit(refused.exitCode))
 }

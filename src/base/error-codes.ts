@@ -47,6 +47,11 @@ export const errorCodes = {
     meaning: 'The folder of the connector holds no sound definition.',
     whatToDo: 'Mend the connector; the sentence says what is wrong with it.',
   },
+  cannot_listen: {
+    status: 409,
+    meaning: 'The address or the port cannot be listened on.',
+    whatToDo: 'Set TRIBUTARY_HOST or TRIBUTARY_PORT to another one, or stop the program that listens there.',
+  },
   config_invalid: {
     status: 400,
     meaning: 'The config file cannot be read or is not valid. Nothing was changed.',
@@ -96,6 +101,11 @@ export const errorCodes = {
     status: 500,
     meaning: 'A newer version of Tributary has written files of the data directory.',
     whatToDo: 'Start that version or a later one.',
+  },
+  no_data_directory: {
+    status: 404,
+    meaning: 'The command looks into a data directory on which Tributary was never started.',
+    whatToDo: 'Start the server, or set TRIBUTARY_DATA to its data directory.',
   },
   no_source: {
     status: 404,

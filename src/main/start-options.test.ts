@@ -17,3 +17,10 @@ test('a public address that clients could not use stops the start', () => {
   ])
     assert.throws(() => readStartOptions({ TRIBUTARY_PUBLIC_URL: publicUrl }), { code: 'bad_option' }, publicUrl)
 })
+
+test('an engine that this version does not have stops the start', () => {
+  for (const name of ['TRIBUTARY_KAFKA_BROKERS', 'TRIBUTARY_DATABASE_URL']) {
+    assert.throws(() => readStartOptions({ [name]: 'somewhere' }), { code: 'bad_option', message: new RegExp(name) })
+    readStartOptions({ [name]: '' })
+  }
+})

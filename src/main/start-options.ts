@@ -20,6 +20,9 @@ export function readStartOptions(environment: NodeJS.ProcessEnv): StartOptions {
   if ((certificatePath === undefined) !== (keyPath === undefined)) {
     throw new AppError('bad_option', 400, 'TRIBUTARY_TLS_CERT and TRIBUTARY_TLS_KEY are needed together.')
   }
+  for (const [name, instead] of Object.entries(notYet)) {
+    if (environment[name]) throw new AppError('bad_option', 400, `${name} is set, but this version has ${instead}.`)
+  }
   return {
     host: environment['TRIBUTARY_HOST'] || '127.0.0.1',
     port: readPort(environment['TRIBUTARY_PORT']),
@@ -27,6 +30,12 @@ export function readStartOptions(environment: NodeJS.ProcessEnv): StartOptions {
     publicUrl: readPublicUrl(environment['TRIBUTARY_PUBLIC_URL']),
     tls: certificatePath !== undefined && keyPath !== undefined ? { certificatePath, keyPath } : undefined,
   }
+}
+
+// Whoever sets these counts on what they promise, so that going on without it would be worse than not starting.
+const notYet = {
+  TRIBUTARY_KAFKA_BROKERS: 'only the journal on its own disk',
+  TRIBUTARY_DATABASE_URL: 'only the database in its data directory',
 }
 
 function readPort(text: string | undefined): number {
