@@ -29,7 +29,7 @@ Example:
     )
     const fileName = positionals[0] ?? ''
     const text = await readConfig(fileName)
-    const client = await openControlClient(environment)
+    const client = await openControlClient(environment, { mayCreate: true })
     try {
       const variables = variablesOf(text, environment)
       const dryRun = values['dry-run'] ?? false

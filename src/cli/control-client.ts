@@ -1,4 +1,5 @@
 /** Talks to the running server over its socket; with none running, opens the data directory under its lock and asks in process. */
+import { existsSync } from 'node:fs'
 import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
 import { AppError } from '../base/errors.ts'
 import { holderOf, lockDataDirectory } from '../base/data-lock.ts'
@@ -11,10 +12,21 @@ export interface ControlClient {
   close(): Promise<void>
 }
 
-/** `needsServer`: what the command is called when it makes no sense without a running server. */
-export async function openControlClient(environment: NodeJS.ProcessEnv, needsServer?: string): Promise<ControlClient> {
+export interface ControlClientOptions {
+  /** What the command is called, when it makes no sense without a running server. */
+  needsServer?: string
+  /** Makes a data directory where there is none. */
+  mayCreate?: boolean
+}
+
+/** Throws `server_not_running`, `no_data_directory`, or `data_directory_in_use` when another command works on it. */
+export async function openControlClient(
+  environment: NodeJS.ProcessEnv,
+  { needsServer, mayCreate = false }: ControlClientOptions = {},
+): Promise<ControlClient> {
   const { dataDirectory } = readStartOptions(environment)
-  const socketPath = pathsOf(dataDirectory).socketOf('control')
+  const { socketOf, controlDatabase } = pathsOf(dataDirectory)
+  const socketPath = socketOf('control')
   if ((await holderOf(dataDirectory)) !== undefined) {
     return {
       isOffline: false,
@@ -33,11 +45,18 @@ export async function openControlClient(environment: NodeJS.ProcessEnv, needsSer
       },
     )
   }
+  if (!mayCreate && !existsSync(controlDatabase)) {
+    throw new AppError('no_data_directory', 404, `Tributary was never started or configured on ${dataDirectory}.`, {
+      hint: 'Start it with "npm start", or set TRIBUTARY_DATA to another directory.',
+    })
+  }
   return openInProcess(environment, dataDirectory)
 }
 
 async function openInProcess(environment: NodeJS.ProcessEnv, dataDirectory: string): Promise<ControlClient> {
   const lock = await lockDataDirectory(dataDirectory, 'a tributary command')
+  // A command prints what was asked for; its log is for trouble.
+  process.env['TRIBUTARY_LOG'] ??= 'warn'
   try {
     const offline = await openOffline(environment)
     return {

@@ -63,7 +63,7 @@ function describe({ acknowledged, retries, made }: DemoProgress, count: number):
 }
 
 async function firstWriteKey(environment: NodeJS.ProcessEnv): Promise<string> {
-  const client = await openControlClient(environment, 'demo')
+  const client = await openControlClient(environment, { needsServer: 'demo' })
   try {
     const key = await client.call('firstWriteKey')
     if (typeof key === 'string') return key

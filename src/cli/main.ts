@@ -1,5 +1,5 @@
 /** The command line: `tributary COMMAND`. */
-import { AppError, messageOf } from '../base/errors.ts'
+import { AppError, codeOf, messageOf } from '../base/errors.ts'
 import type { Command, CommandInput } from './command.ts'
 
 const commands: Record<string, () => Promise<Command>> = {
@@ -14,6 +14,9 @@ const commands: Record<string, () => Promise<Command>> = {
   'sign-in-link': async () => (await import('./sign-in-link.ts')).command,
   doctor: async () => (await import('./doctor.ts')).command,
 }
+
+// `print` says what became of a line; without a listener the same error would end the process.
+process.stdout.on('error', () => {})
 
 process.exitCode = await main(process.argv.slice(2))
 // Sockets that a client library keeps for reuse must not hold a finished command.
@@ -70,7 +73,12 @@ function failed(error: unknown, name: string): number {
 
 function print(line: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(line + '\n', (error) => (error ? reject(error) : resolve()))
+    process.stdout.write(line + '\n', (error) => {
+      // Whoever reads has seen enough (`| head`): there is nothing left to do, and nothing went wrong.
+      if (codeOf(error) === 'EPIPE') process.exit(0)
+      if (error) reject(error)
+      else resolve()
+    })
   })
 }
 

@@ -10,7 +10,7 @@ Prints a link that opens the status page once, in one browser, and expires after
 `,
   async run({ arguments: args, environment, print }) {
     readArguments(args, {}, { min: 0, max: 0, names: 'no words' })
-    const client = await openControlClient(environment, 'sign-in-link')
+    const client = await openControlClient(environment, { needsServer: 'sign-in-link' })
     try {
       await print(String(await client.call('signInLink')))
       return 0

@@ -19,7 +19,7 @@ Example:
       { json: { type: 'boolean' } },
       { min: 1, max: 1, names: 'one WAREHOUSE' },
     )
-    const client = await openControlClient(environment, 'sync')
+    const client = await openControlClient(environment, { needsServer: 'sync' })
     try {
       // The answer of our own control process, of the same version.
       const summary = (await client.call('sync', { warehouse: positionals[0] })) as SyncRecord

@@ -24,7 +24,6 @@ export async function openOffline(environment: NodeJS.ProcessEnv): Promise<Offli
   const options = readStartOptions(environment)
   const paths = pathsOf(options.dataDirectory)
   const { store, journal } = await openControl(paths, createLogger('offline'), fail)
-  if (await store.isEmpty()) await store.makeFirstWorkspace()
   await store.publish(paths.snapshot)
   const context = await openProcessContext('offline', options, fail)
   const pipeline = await openPipeline(context, fail)
