@@ -79,7 +79,8 @@ const meanings: Record<string, string> = {
   'delivery.requestsPerSecond': 'Requests per second. Default: no limit.',
   'delivery.concurrency': 'Requests under way at once. Default: it adapts, from 10 up to 100.',
   'journal.bytesMax': 'Bytes of the hot journal. Default: a quarter of what it has and the disk has free.',
-  'journal.diskReserveBytes': 'Bytes of the disk that stay free; below it ingest answers 503.',
+  'journal.diskReserveBytes':
+    'Bytes of the disk that stay free; below it ingest answers 503. Default: 512 MiB, or a tenth of the disk if that is less.',
   'journal.segmentBytes': 'Bytes of one segment file.',
   'archive.enabled': 'False: what leaves the hot journal is gone.',
   'retention.archiveDays': 'Days for which the archive is kept. Default: for ever.',

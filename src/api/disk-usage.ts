@@ -8,6 +8,8 @@ export interface DiskUsage {
   /** Bytes by part: `journal`, `archive`, `dedupe`, `ids`, `warehouses`, `databases`, `other`. */
   parts: Record<string, number>
   freeBytes: number
+  /** Size of the disk. */
+  diskBytes: number
   /** Null until there is an hour of history. */
   growthBytesPerDay: number | null
   daysLeft: number | null
@@ -39,13 +41,13 @@ export async function readDiskUsage(dataDirectory: string, clock: Clock): Promis
     const part = partOf(entry.name)
     parts[part] = (parts[part] ?? 0) + (await bytesOf(join(dataDirectory, entry.name)))
   }
-  const { bavail, bsize } = await statfs(dataDirectory)
+  const { bavail, blocks, bsize } = await statfs(dataDirectory)
   const freeBytes = bavail * bsize
   const bytes = Object.values(parts).reduce((total, part) => total + part, 0)
   const growthBytesPerDay = growthOf(await keepSample(dataDirectory, { atMs: clock.now(), bytes }))
   const daysLeft =
     growthBytesPerDay !== null && growthBytesPerDay > 0 ? Math.round((freeBytes / growthBytesPerDay) * 10) / 10 : null
-  return { parts, freeBytes, growthBytesPerDay, daysLeft }
+  return { parts, freeBytes, diskBytes: blocks * bsize, growthBytesPerDay, daysLeft }
 }
 
 function partOf(name: string): string {
@@ -84,8 +86,12 @@ async function keepSample(dataDirectory: string, sample: Sample): Promise<Sample
   if (last !== undefined && sample.atMs - last.atMs < SAMPLE_EVERY_MS && sample.atMs >= last.atMs)
     return [...samples, sample]
   const kept = [...samples.filter((each) => each.atMs < sample.atMs), sample].slice(-SAMPLES_MAX)
-  await writeFile(`${path}.tmp`, JSON.stringify(kept))
-  await rename(`${path}.tmp`, path)
+  try {
+    await writeFile(`${path}.tmp`, JSON.stringify(kept))
+    await rename(`${path}.tmp`, path)
+  } catch {
+    // A full disk is when this is asked most: what is known is told, and the sample is not kept.
+  }
   return kept
 }
 

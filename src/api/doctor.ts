@@ -1,4 +1,5 @@
 /** Recomputes the accounting from the journal, compares, and looks at what commonly goes wrong. */
+import { defaultDiskReserve } from '../base/disk-reserve.ts'
 import type { Snapshot } from '../snapshot/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import type { Roles } from './roles.ts'
@@ -82,8 +83,8 @@ async function checkWarehouses(roles: Roles): Promise<Check> {
 }
 
 async function checkDisk(snapshot: Snapshot, disk: () => Promise<DiskUsage>): Promise<Check> {
-  const { freeBytes } = await disk()
-  const { diskReserveBytes } = snapshot.settings.journal
+  const { freeBytes, diskBytes } = await disk()
+  const { diskReserveBytes = defaultDiskReserve(diskBytes) } = snapshot.settings.journal
   const isLow = freeBytes < diskReserveBytes * 2
   return checkOf(
     'there is room on the disk',

@@ -1,6 +1,8 @@
 /** What every process of an installation has: its paths, clock, disk, logger, metrics, journal and configuration. */
 import { randomBytes } from 'node:crypto'
+import { statfs } from 'node:fs/promises'
 import { systemClock, type Clock } from '../base/clock.ts'
+import { defaultDiskReserve } from '../base/disk-reserve.ts'
 import { diskFileSystem, type FileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics, type Registry } from '../base/metrics.ts'
@@ -32,6 +34,8 @@ export async function openProcessContext(
   const paths = pathsOf(options.dataDirectory)
   const log = createLogger(role)
   const snapshots = await openSnapshotSource({ path: paths.snapshot, clock: systemClock, log })
+  const { blocks, bsize } = await statfs(paths.data)
+  const reserve = defaultDiskReserve(blocks * bsize)
   const settings = () => snapshots.current.settings.journal ?? defaultDeployment.journal
   const journal = await openJournal({
     directory: paths.journal,
@@ -40,7 +44,7 @@ export async function openProcessContext(
     clock: systemClock,
     newId,
     segmentBytesMax: settings().segmentBytes,
-    diskReserveBytes: () => settings().diskReserveBytes,
+    diskReserveBytes: () => settings().diskReserveBytes ?? reserve,
     log,
     onFailed: stopProcess,
   })

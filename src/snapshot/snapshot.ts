@@ -149,7 +149,8 @@ export interface DeploymentSettings {
   }
   dedupe: { windowDays: number }
   delivery: DeliverySettings
-  journal: { bytesMax?: number; diskReserveBytes: number; segmentBytes: number }
+  /** Without `diskReserveBytes` it depends on the size of the disk. */
+  journal: { bytesMax?: number; diskReserveBytes?: number; segmentBytes: number }
   archive: { isEnabled: boolean }
   retention: { archiveDays?: number; deadLetterDays: number }
 }
@@ -175,7 +176,7 @@ export const defaultDeployment: DeploymentSettings = {
   },
   dedupe: { windowDays: 7 },
   delivery: defaultDelivery,
-  journal: { diskReserveBytes: 512 * 1024 * 1024, segmentBytes: 64 * 1024 * 1024 },
+  journal: { segmentBytes: 64 * 1024 * 1024 },
   archive: { isEnabled: true },
   retention: { deadLetterDays: 30 },
 }
