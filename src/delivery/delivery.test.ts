@@ -403,6 +403,9 @@ test('what the journal lost is counted as dropped or discarded, never as waiting
   await stage.emit(100)
   const status = await stage.until(({ waiting, received }) => received === 100 && waiting === 0)
   assert.deepEqual([status.delivered, status.dropped], [97, { JOURNAL_CORRUPT: 3 }])
+  // What was damaged after it was counted and delivered makes no count wrong.
+  stage.damage((offset) => (offset === 30 ? 'damaged' : lost[offset]))
+  assert.deepEqual(await stage.delivery.recount(), [])
   await stage.stop()
   await stage.start()
   assert.deepEqual(await stage.status(), status)

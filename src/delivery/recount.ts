@@ -19,7 +19,8 @@ export interface RecountParts {
   startOf: (connection: number, partition: number) => number
 }
 
-/** Sentences for what the journal contradicts. What has left the journal is not compared. */
+/** Sentences for what the journal contradicts. What has left the journal is not compared, nor what was damaged after it was
+ *  counted. */
 export async function recount(parts: RecountParts): Promise<string[]> {
   // Copies, because the books go on while the journal is read.
   const books = [...parts.ledgers].map((ledger) => ledgerFromJson(ledgerToJson(ledger, { withOpen: true })))
@@ -31,9 +32,8 @@ export async function recount(parts: RecountParts): Promise<string[]> {
     const counted = again.get(ledger.connection)!
     if (hasOutcomes) problems.push(...compare(ledger, counted, outcomeFields))
     // A deleted connection counts no more, and its last count stands in `outcomes`.
-    if (!ledger.isDeleted && (await countAgain(parts, ledger, counted))) {
-      problems.push(...compare(ledger, counted, receivedFields))
-    }
+    if (ledger.isDeleted || !(await countAgain(parts, ledger, counted))) continue
+    if (corruptOf(counted) <= corruptOf(ledger)) problems.push(...compare(ledger, counted, receivedFields))
   }
   return problems
 }
@@ -92,6 +92,10 @@ async function countAgain({ journal, startOf }: RecountParts, ledger: Ledger, co
 type Field = 'received' | 'rejected' | 'duplicate' | 'sourceDropped' | 'delivered' | 'discarded' | 'dropped'
 const receivedFields: Field[] = ['received', 'rejected', 'duplicate', 'sourceDropped']
 const outcomeFields: Field[] = ['delivered', 'discarded', 'dropped']
+
+function corruptOf({ sourceDropped }: Ledger): number {
+  return sourceDropped['JOURNAL_CORRUPT'] ?? 0
+}
 
 function compare(ledger: Ledger, counted: Ledger, fields: Field[]): string[] {
   return fields.flatMap((field) => {
