@@ -67,6 +67,11 @@ export const errorCodes = {
     meaning: 'Another process holds the lock of the data directory.',
     whatToDo: 'Stop it, or use another data directory. Exit code 3.',
   },
+  demo_refused: {
+    status: 400,
+    meaning: 'The server refuses the messages of `demo`.',
+    whatToDo: 'Look at the reason: another write key, or another address.',
+  },
   internal: {
     status: 500,
     meaning: 'Something failed in a way that nobody foresaw.',

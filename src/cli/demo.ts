@@ -38,6 +38,7 @@ Example:
     let shownAtMs = Date.now()
     const result = await runDemo({
       url: values.url ?? `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      trustsAnyCertificate: values.url === undefined,
       writeKey: values['write-key'] ?? (await firstWriteKey(environment)),
       rate: readNumber(values.rate, 'rate', 50, 0.1),
       count: count === 0 ? Infinity : count,

@@ -1,7 +1,8 @@
 /** Sends the shop's messages through the public tracking API at a chosen rate. */
-import { Agent, request as httpRequest } from 'node:http'
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
 import { sleep, type Clock } from '../base/clock.ts'
+import { AppError, codeOf } from '../base/errors.ts'
 import { backoffMs } from '../base/backoff.ts'
 import { createRandom } from '../base/seeded-random.ts'
 import { createShop, type ShopCounts, type ShopMessage } from './shop.ts'
@@ -10,6 +11,8 @@ export interface DemoOptions {
   /** Base address of the tracking API, for example http://127.0.0.1:4000. */
   url: string
   writeKey: string
+  /** Take whatever certificate the server shows: for the server of this machine, whose certificate is often its own. */
+  trustsAnyCertificate?: boolean
   seed: number
   /** Messages per second. */
   rate: number
@@ -36,18 +39,22 @@ const CONCURRENCY = 16
 const RETRY_FIRST_MS = 200
 const RETRY_MAX_MS = 5_000
 
-/** Sends until `count` is reached or `isStopped`; a request that failed is sent again with the same ids until it is taken. */
+/** Sends until `count` is reached or `isStopped`; a request that failed is sent again with the same ids until it is taken. Throws
+ *  `demo_refused` for an answer or a certificate with which sending again is of no use. */
 export async function runDemo(options: DemoOptions): Promise<DemoProgress> {
   const { clock } = options
   const shop = createShop(options.seed)
   const jitter = createRandom(options.seed + 1)
   const progress: DemoProgress = { acknowledged: 0, retries: 0, made: shop.made }
-  const agent = options.url.startsWith('https:') ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true })
+  const agent = options.url.startsWith('https:')
+    ? new TlsAgent({ keepAlive: true, rejectUnauthorized: options.trustsAnyCertificate !== true })
+    : new Agent({ keepAlive: true })
+  let isRefused = false
   const startedAtMs = clock.now()
   let made = 0
 
   async function sendUntilTaken(messages: ShopMessage[]): Promise<void> {
-    for (let attempt = 1; !options.isStopped?.(); attempt++) {
+    for (let attempt = 1; !isRefused && !options.isStopped?.(); attempt++) {
       if (await post(options, agent, messages)) {
         progress.acknowledged += messages.length
         options.onAcknowledged?.(messages.map((message) => message.messageId))
@@ -60,7 +67,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoProgress> {
   }
 
   async function worker(): Promise<void> {
-    while (made < options.count && !options.isStopped?.()) {
+    while (made < options.count && !isRefused && !options.isStopped?.()) {
       const size = Math.min(options.batch, options.count - made)
       const dueMs = startedAtMs + (made / options.rate) * 1000
       made += size
@@ -71,8 +78,12 @@ export async function runDemo(options: DemoOptions): Promise<DemoProgress> {
     }
   }
 
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
-  agent.destroy()
+  try {
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  } finally {
+    isRefused = true
+    agent.destroy()
+  }
   return progress
 
   /** The clock's timers do not keep a process alive, and here nothing else does while the pace waits. */
@@ -83,14 +94,14 @@ export async function runDemo(options: DemoOptions): Promise<DemoProgress> {
   }
 }
 
-/** True when the request was answered with 200. */
+/** True when the request was answered with 200; false when it may be sent again. Throws `demo_refused`. */
 function post(options: DemoOptions, agent: Agent, messages: ShopMessage[]): Promise<boolean> {
   const [first] = messages
   const isSingle = options.batch === 1 && first !== undefined
   const path = isSingle ? `/v1/${first.type}` : '/v1/batch'
   const body = JSON.stringify(isSingle ? first : { batch: messages })
   const send = options.url.startsWith('https:') ? httpsRequest : httpRequest
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const request = send(
       new URL(path, options.url),
       {
@@ -103,14 +114,31 @@ function post(options: DemoOptions, agent: Agent, messages: ShopMessage[]): Prom
           authorization: `Basic ${Buffer.from(`${options.writeKey}:`).toString('base64')}`,
         },
       },
-      (response) => {
-        response.resume()
-        response.on('end', () => resolve(response.statusCode === 200))
-        response.on('error', () => resolve(false))
-      },
+      (response) => void readAnswer(response).then(resolve, reject),
     )
     request.on('timeout', () => request.destroy())
-    request.on('error', () => resolve(false))
+    request.on('error', (error) => (isAboutCertificate(error) ? reject(refused(error.message)) : resolve(false)))
     request.end(body)
   })
+}
+
+async function readAnswer(response: IncomingMessage): Promise<boolean> {
+  const { statusCode = 0 } = response
+  let text = ''
+  try {
+    for await (const chunk of response.setEncoding('utf8')) text += chunk
+  } catch {
+    return false
+  }
+  if (statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429)
+    throw refused(`it answers ${statusCode}: ${text.slice(0, 300)}`)
+  return statusCode === 200
+}
+
+function isAboutCertificate(error: Error): boolean {
+  return /CERT|ERR_TLS|UNABLE_TO_/.test(codeOf(error) ?? '')
+}
+
+function refused(reason: string): AppError {
+  return new AppError('demo_refused', 400, `The server does not take the messages: ${reason}`)
 }
