@@ -120,7 +120,8 @@ export function openOutcomeStore(path: string): OutcomeStore {
       run()
       db.exec('COMMIT')
     } catch (error) {
-      db.exec('ROLLBACK')
+      // A full disk has ended the transaction already, and the error that says so is the one to throw.
+      if (db.isTransaction) db.exec('ROLLBACK')
       throw error
     }
   }
