@@ -127,9 +127,11 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 
   async function firstOffset(topic: Topic, partition: number): Promise<number> {
+    // The end first: a segment that is begun meanwhile is in the list then, and its frames are not taken for gone.
+    const end = (await markOf(topic, partition))?.end ?? 0
     const [firstHot] = await listSegments(fileSystem, pathOf(topic, partition))
     const firstCold = await cold?.firstOffset(topic, partition)
-    return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)
+    return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, end)
   }
 
   async function segments(topic: Topic, partition: number): Promise<Segment[]> {
@@ -154,9 +156,12 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const mark = await markOf(topic, partition)
     const sealed = bases.filter((base) => mark !== undefined && base < mark.segmentBase).slice(0, -1)
     const removed = sealed.filter((_, index) => bases[index + 1]! <= offset)
-    for (const base of removed) await fileSystem.remove(segmentPath(partitionPath, base))
+    for (const base of removed) {
+      await fileSystem.remove(segmentPath(partitionPath, base))
+      // One by one: a power cut must not bring back an older segment than one that is gone, and so leave a hole.
+      await fileSystem.syncDirectory(partitionPath)
+    }
     if (removed.length === 0) return
-    await fileSystem.syncDirectory(partitionPath)
     await files.closeRemoved(partitionPath, bases.slice(removed.length))
   }
 
