@@ -43,6 +43,7 @@ export async function openPipeline(context: ProcessContext, onFailure: (error: E
     metrics: createPipelineMetrics(metrics, () => clock.now()),
     eventsPartition: EVENTS_PARTITION,
     settings: () => snapshots.current.settings,
+    workspaceOf: (source) => snapshots.current.sources.find(({ number }) => number === source)?.workspace,
     onFailure,
   })
 }

@@ -13,6 +13,7 @@ export interface CatchUpParts {
   state: PipelineState
   log: Logger
   clock: Clock
+  workspaceOf: (source: number) => number | undefined
 }
 
 const readBytes = 1024 * 1024
@@ -28,10 +29,12 @@ export async function catchUp(
   windowDays: number,
 ): Promise<void> {
   const startedAtMs = parts.clock.now()
-  // A day more than the window, because frames are only about in the order of their times.
-  const start = index.covered ?? (await firstOffsetSince(parts, startedAtMs - (windowDays + 1) * DAY_MS, end))
-  let offset = start
   const ranges = await idFiles.ranges()
+  // A day more than the window, because frames are only about in the order of their times. Id files outlive their segments.
+  const start =
+    index.covered ??
+    Math.min(ranges[0]?.base ?? end, await firstOffsetSince(parts, startedAtMs - (windowDays + 1) * DAY_MS, end))
+  let offset = start
   while (offset < end) {
     const file = ranges.find((range) => range.base <= offset && offset < range.end)
     const ids = file === undefined ? undefined : await idFiles.read(file.base)
@@ -86,20 +89,24 @@ export async function entryOf(parts: CatchUpParts, frame: Frame): Promise<IndexE
   return { kind, key: messageKey(workspace, messageId), offset: frame.offset, receivedAtMs: frame.timeMs }
 }
 
-/** Of a source that is newer than the checkpoint: its request knows the workspace. */
-async function findWorkspace({ journal, state, log }: CatchUpParts, frame: Frame): Promise<number | undefined> {
-  const { source, inputPartition, inputOffset } = frame
-  const request = await journal.readOne('received', inputPartition, inputOffset)
-  if (request === undefined || request.isDamaged) {
+/** Of a source that is newer than the checkpoint. Of one that was deleted since, its request knows the workspace, as long as it can
+ *  be read: not when a power cut has left the mark of `received` before it, until the gateway has opened that again. */
+async function findWorkspace(parts: CatchUpParts, frame: Frame): Promise<number | undefined> {
+  const { state, log, workspaceOf } = parts
+  const { source } = frame
+  const workspace = workspaceOf(source) ?? (await workspaceOfRequest(parts, frame))
+  if (workspace !== undefined) state.setWorkspace(source, workspace)
+  else
     log.error(
       { source, offset: frame.offset },
       'the workspace of a source is not known: its message is missing in the dedupe index',
     )
-    return undefined
-  }
-  const { workspace } = decodeReceived(request.body).head
-  state.setWorkspace(source, workspace)
   return workspace
+}
+
+async function workspaceOfRequest({ journal }: CatchUpParts, frame: Frame): Promise<number | undefined> {
+  const request = await journal.readOne('received', frame.inputPartition, frame.inputOffset)
+  return request === undefined || request.isDamaged ? undefined : decodeReceived(request.body).head.workspace
 }
 
 async function putFrames(parts: CatchUpParts, index: DedupeIndex, from: number, to: number): Promise<void> {

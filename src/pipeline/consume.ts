@@ -41,6 +41,8 @@ export interface PipelineOptions {
   eventsPartition?: number
   /** The deployment's settings in force now. */
   settings: () => { dedupe: { windowDays: number } }
+  /** Number of the workspace that a source belongs to; undefined when the configuration knows the source no more. */
+  workspaceOf: (source: number) => number | undefined
   /** Called once when the pipeline cannot go on: the process must stop and start again. */
   onFailure: (error: Error) => void
 }
@@ -272,8 +274,8 @@ class Consumer implements Pipeline {
   }
 
   #parts(): CatchUpParts {
-    const { journal, log, clock } = this.#options
-    return { journal, partition: this.#partition, state: this.#state, log, clock }
+    const { journal, log, clock, workspaceOf } = this.#options
+    return { journal, partition: this.#partition, state: this.#state, log, clock, workspaceOf }
   }
 }
 

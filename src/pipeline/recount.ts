@@ -16,14 +16,28 @@ const readBytes = 1024 * 1024
 
 /** Counts again from the oldest checkpoint that is kept, frame by frame, up to where `status` stands, and returns what differs. */
 export async function recount(journal: Journal, partition: number, status: PipelineStatus): Promise<CountDifference[]> {
-  const { base, state } = await oldestCheckpoint(journal, partition)
+  let counted = await countFrom(journal, partition, 0, status.eventsEnd)
+  while ('keptFrom' in counted) counted = await countFrom(journal, partition, counted.keptFrom, status.eventsEnd)
+  return differencesOf(status.sources, counted.state.counts())
+}
+
+/** Counts from the oldest checkpoint at or after `from`. Retention may take away what is being read; what is kept then begins at
+ *  `keptFrom`. */
+async function countFrom(
+  journal: Journal,
+  partition: number,
+  from: number,
+  end: number,
+): Promise<{ state: PipelineState } | { keptFrom: number }> {
+  const { base, state } = await oldestCheckpoint(journal, partition, from)
   const reader = await journal.openReader('events', partition, base)
   try {
-    while (reader.offset < status.eventsEnd) {
+    while (reader.offset < end) {
       const items = await reader.read(readBytes)
       if (items.length === 0) break
       for (const item of items) {
-        if (item.offset >= status.eventsEnd) break
+        if (item.offset >= end) break
+        if (item.type === 'gap' && item.reason === 'expired') return { keptFrom: item.offset + item.count }
         if (item.type === 'gap') state.foldGap()
         else state.foldFrame(item)
       }
@@ -31,15 +45,21 @@ export async function recount(journal: Journal, partition: number, status: Pipel
   } finally {
     await reader.close()
   }
-  return differencesOf(status.sources, state.counts())
+  return { state }
 }
 
-async function oldestCheckpoint(journal: Journal, partition: number): Promise<{ base: number; state: PipelineState }> {
+async function oldestCheckpoint(
+  journal: Journal,
+  partition: number,
+  from: number,
+): Promise<{ base: number; state: PipelineState }> {
   for (const { baseOffset } of await journal.segments('events', partition)) {
+    if (baseOffset < from) continue
     const checkpoint = await journal.checkpointAt('events', partition, baseOffset)
     if (checkpoint !== undefined) return { base: baseOffset, state: PipelineState.fromCheckpoint(checkpoint) }
   }
-  return { base: await journal.firstOffset('events', partition), state: new PipelineState() }
+  const base = Math.max(from, await journal.firstOffset('events', partition))
+  return { base, state: new PipelineState() }
 }
 
 function differencesOf(

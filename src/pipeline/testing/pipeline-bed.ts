@@ -157,6 +157,7 @@ export async function createBed(options: { segmentBytesMax?: number } = {}): Pro
         clock: testClock,
         newMessageId: () => `made-${(nextId += 1)}`,
         log: silentLogger,
+        workspaceOf: () => undefined,
         settings: () => ({ dedupe: { windowDays: bed.windowDays } }),
         onFailure: (error) => bed.failures.push(error),
       })
