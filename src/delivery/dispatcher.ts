@@ -101,12 +101,19 @@ export function createDispatcher({ journal, streams, findPartitions, onFailed }:
   let running: Promise<void> | undefined
 
   async function run(): Promise<void> {
-    while (isWoken && !isStopped) {
-      isWoken = false
-      await findPartitions()
-      for (const stream of streams.values()) await readAll(stream)
+    try {
+      while (isWoken && !isStopped) {
+        isWoken = false
+        await findPartitions()
+        for (const stream of streams.values()) await readAll(stream)
+      }
+    } catch (error) {
+      isStopped = true
+      onFailed(error)
+    } finally {
+      // Also after a failure: whoever waits until nothing runs must not wait for ever.
+      running = undefined
     }
-    running = undefined
   }
 
   async function readAll(stream: Stream): Promise<void> {
@@ -124,7 +131,7 @@ export function createDispatcher({ journal, streams, findPartitions, onFailed }:
 
   function wake(): void {
     isWoken = true
-    if (!isStopped) running ??= Promise.resolve().then(run).catch(onFailed)
+    if (!isStopped) running ??= Promise.resolve().then(run)
   }
 
   return {

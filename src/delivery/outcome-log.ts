@@ -65,25 +65,34 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
 
   function start(): void {
     // In a microtask: what the same answer brings for several messages goes into one frame.
-    flushing ??= Promise.resolve().then(flush).catch(onFailed)
+    flushing ??= Promise.resolve().then(flush)
   }
 
   async function flush(): Promise<void> {
-    while (pending.size > 0 || connectionBodies.length > 0 || whenDurable.length > 0) {
-      const outcomes = take()
-      const callbacks = whenDurable
-      whenDurable = []
-      if (outcomes.length > 0) {
-        let offset = await appendWhenPossible(outcomes.map(encode))
-        for (const outcome of outcomes) {
-          appliedOffset = offset + 1
-          apply(outcome, offset++)
-        }
-      }
-      for (const run of callbacks) run()
+    try {
+      while (pending.size > 0 || connectionBodies.length > 0 || whenDurable.length > 0) await flushOnce()
+    } catch (error) {
+      onFailed(error)
+    } finally {
+      // In the same breath as the last look at what is pending, so that no append finds a flush that will not see it. Also after
+      // a failure: whoever waits until nothing is flushed must not wait for ever.
+      flushing = undefined
     }
-    // In the same breath as the last look at what is pending, so that no append finds a flush that will not see it.
-    flushing = undefined
+  }
+
+  async function flushOnce(): Promise<void> {
+    const outcomes = take()
+    const callbacks = whenDurable
+    whenDurable = []
+    if (outcomes.length > 0) {
+      let offset = await appendWhenPossible(outcomes.map(encode))
+      if (offset === undefined) return
+      for (const outcome of outcomes) {
+        appliedOffset = offset + 1
+        apply(outcome, offset++)
+      }
+    }
+    for (const run of callbacks) run()
   }
 
   function take(): Outcome[] {
@@ -101,13 +110,15 @@ export function createOutcomeLog(parts: OutcomeLogParts): OutcomeLog {
     return outcomes
   }
 
-  async function appendWhenPossible(frames: FrameInput[]): Promise<number> {
+  /** Undefined when the log was closed before there was room: what the outcomes are of is sent again after the next start. */
+  async function appendWhenPossible(frames: FrameInput[]): Promise<number | undefined> {
     for (;;) {
       try {
         return await writer.append(frames)
       } catch (error) {
         // Below the disk reserve nothing is taken. Slots stay taken, so nothing more is sent, until there is room again.
         if (!(error instanceof JournalUnavailable) || error.reason !== 'disk_reserve') throw error
+        if (isClosed) return undefined
         log.warn({ frames: frames.length }, 'outcomes wait for room on the disk')
         await sleep(clock, DISK_RETRY_MS)
       }

@@ -1,5 +1,5 @@
 /** The accounting of a connection, in the words of `status --json` (design: section 3). */
-import { sum, waitingTotal, type Counts, type Ledger } from './ledger.ts'
+import { endedTotal, sum, waitingTotal, type Counts, type Ledger } from './ledger.ts'
 
 export interface ConnectionStatus {
   connection: number
@@ -18,18 +18,20 @@ export interface ConnectionStatus {
 }
 
 export function statusOf(ledger: Ledger, oldestWaitingSeconds: number): ConnectionStatus {
-  const { connection, source, isDeleted, received, rejected, duplicate, delivered, discarded, deadLetters } = ledger
+  const { connection, source, isDeleted, rejected, duplicate, delivered, discarded, deadLetters } = ledger
   return {
     connection,
     source,
     isDeleted,
-    received,
+    // What has ended was received, also while its frame cannot be counted yet: after a power cut `events` may end before it, until
+    // the pipeline has opened it again.
+    received: Math.max(ledger.received, endedTotal(ledger)),
     rejected: { ...rejected },
     duplicate,
     dropped: add(ledger.sourceDropped, ledger.dropped),
     delivered,
     discarded: { ...discarded },
-    waiting: waitingTotal(ledger),
+    waiting: Math.max(0, waitingTotal(ledger)),
     deadLetters,
     oldestWaitingSeconds,
   }
