@@ -413,14 +413,16 @@ export class WarehouseSync {
     const stored = await this.withConnection((connection) => connection.readCursors())
     for (const source of sources) {
       const ofSource = this.#cursors.get(source.id) ?? new Map<number, SourceCursor>()
+      this.#cursors.set(source.id, ofSource)
       for (const partition of partitions) {
         if (ofSource.has(partition)) continue
         const found = stored.find((one) => {
           return one.source === source.id && one.partition === partition && one.journalId === journal.id
         })
-        ofSource.set(partition, await this.#placeCursor(partition, found))
+        const cursor = await this.#placeCursor(partition, found)
+        // A sync and a question may both have asked the warehouse; the cursor that came first may be in use already.
+        if (!ofSource.has(partition)) ofSource.set(partition, cursor)
       }
-      this.#cursors.set(source.id, ofSource)
     }
   }
 
