@@ -4,7 +4,7 @@ import { createFixedSnapshotSource } from '../../../src/snapshot/snapshot-file.t
 import type { SnapshotSource } from '../../../src/snapshot/index.ts'
 import type { Clock } from '../../../src/base/clock.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
-import { JournalUnavailable } from '../../../src/journal/index.ts'
+import { JournalUnavailable, prepareJournal } from '../../../src/journal/index.ts'
 import type { DedupeDisk } from '../../../src/pipeline/index.ts'
 import { createScheduler, type Process, type Scheduler } from '../scheduler.ts'
 import { createSimulatedDisk, type SimulatedDisk } from '../simulated-file-system.ts'
@@ -57,6 +57,16 @@ export class World {
     const server = this.configuration.isWarehouseRemote ? this.scheduler.createProcess() : undefined
     this.warehouse = new SimulatedWarehouse(this.random, server)
     this.witness = new Witness((finding) => this.findings.push(finding))
+  }
+
+  /** Makes the journal, before any process starts. */
+  async prepare(): Promise<void> {
+    const process = this.scheduler.createProcess()
+    const fileSystem = this.disk.fileSystemOf(process)
+    const newId = () => this.random.uuid()
+    await this.finish('the preparation', prepareJournal({ directory: journalDirectory, fileSystem, newId }))
+    await this.finish('the preparation', fileSystem.makeDirectory(idDirectory))
+    this.disk.kill(process)
   }
 
   /** Whether delivery can do without its database: the frames that it would have to count again are all somewhere. */
