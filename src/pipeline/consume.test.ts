@@ -444,3 +444,38 @@ test('a partition that appears while the pipeline runs is read', async (t) => {
   assert.deepEqual(pipeline.status().decidedThrough[5], { offset: 0, index: 2 })
   await pipeline.stop()
 })
+
+test('a lost index is built anew from id files whose segments retention has taken', async (t) => {
+  const bed = await aBed(t, { segmentBytesMax: 2000 })
+  const ids = Array.from({ length: 40 }, (_, i) => `id-${i}`)
+  for (const id of ids) await bed.send({ messages: [track(id)] })
+  const first = await runOnce(bed)
+  await first.stop()
+  await bed.reopen()
+  await bed.journal.removeBefore('events', 0, ids.length)
+  assert.ok((await bed.journal.firstOffset('events', 0)) > 10)
+  for (const id of ids) await bed.send({ messages: [track(id)] })
+  const second = await bed.start(createDedupeMemory())
+  await bed.settled(second)
+  assert.deepEqual(second.status().sources[1], { processed: 40, duplicate: 40, rejected: {}, dropped: {} })
+  await second.stop()
+})
+
+test('a recount while retention takes what it reads begins with what is kept', async (t) => {
+  const bed = await aBed(t, { segmentBytesMax: 2000 })
+  for (let i = 0; i < 40; i += 1) await bed.send({ messages: [track(`id-${i}`)] })
+  const pipeline = await runOnce(bed)
+  const { journal } = bed
+  let isTaken = false
+  const raced: typeof journal = {
+    ...journal,
+    async openReader(topic, partition, offset) {
+      if (!isTaken) await journal.removeBefore('events', 0, 40)
+      isTaken = true
+      return journal.openReader(topic, partition, offset)
+    },
+  }
+  assert.deepEqual(await recount(raced, 0, pipeline.status()), [])
+  assert.ok((await journal.firstOffset('events', 0)) > 10)
+  await pipeline.stop()
+})
