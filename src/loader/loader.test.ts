@@ -496,3 +496,27 @@ test('metrics say how far behind each warehouse is and what its syncs did', asyn
   assert.deepEqual(await read('tributary_loader_lag_offsets'), [0])
   assert.deepEqual(await read('tributary_loader_rows_total'), [4])
 })
+
+test('a question asked while a sync places its cursors does not move them back', async (t) => {
+  let isFirst = true
+  const answer = Promise.withResolvers<void>()
+  const bed = await aBed(t, {
+    // The first to ask is answered last.
+    async firstOffset(ask) {
+      const offset = await ask()
+      if (isFirst) {
+        isFirst = false
+        await answer.promise
+      }
+      return offset
+    },
+  })
+  await bed.send([aTrack('m1'), aTrack('m2')])
+  const early = bed.loader.status()
+  await bed.sync()
+  answer.resolve()
+  await early
+  const [status] = (await bed.loader.status()).connections
+  assert.deepEqual([status?.delivered, status?.waiting], [2, 0])
+  assert.deepEqual((await bed.sync()).rows, {})
+})

@@ -60,6 +60,7 @@ export interface BedOptions {
   metrics?: Registry
   /** Instead of the journal's own notices, which may come late or twice. */
   onAppend?: Journal['onAppend']
+  firstOffset?: (firstOffset: () => Promise<number>) => Promise<number>
   connect?: (connect: () => Promise<WarehouseConnection>) => Promise<WarehouseConnection>
 }
 
@@ -119,12 +120,17 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
   let { journal, writer } = await open()
   let totals = new Map<number, number>()
 
+  function watched(journal: Journal): Journal {
+    const { onAppend = journal.onAppend, firstOffset = (ask) => ask() } = options
+    return { ...journal, onAppend, firstOffset: (...place) => firstOffset(() => journal.firstOffset(...place)) }
+  }
+
   function createIt(): Loader {
     const connect = (): Promise<WarehouseConnection> => {
       return duckdb.connect(bed.snapshot.warehouses[0]!.settings, { dataDirectory: directory })
     }
     return createLoader({
-      journal: options.onAppend === undefined ? journal : { ...journal, onAppend: options.onAppend },
+      journal: watched(journal),
       snapshots: createFixedSnapshotSource(bed.snapshot),
       clock: options.clock ?? systemClock,
       log: silentLogger,
