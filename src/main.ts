@@ -27,6 +27,14 @@ const starters: Record<DataRole, (context: ProcessContext) => Promise<RunningRol
 /** sysexits: EX_SOFTWARE. The supervisor restarts whatever the code is. */
 const EXIT_FAILED = 70
 
+const listenFailures: Record<string, string> = {
+  EADDRINUSE: 'another program listens there',
+  EACCES: 'this user may not',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name could not be looked up',
+}
+
 const role = process.argv[2] as Role
 const log = createLogger(role)
 
@@ -116,14 +124,6 @@ function refusalOf(error: unknown): AppError | undefined {
   const { host, port } = readStartOptions(process.env)
   const hint = 'Set TRIBUTARY_PORT or TRIBUTARY_HOST to another one.'
   return new AppError('cannot_listen', 409, `Tributary cannot listen on ${host}:${port}: ${reason}. ${hint}`)
-}
-
-const listenFailures: Record<string, string> = {
-  EADDRINUSE: 'another program listens there',
-  EACCES: 'this user may not',
-  EADDRNOTAVAIL: 'this machine does not have the address',
-  ENOTFOUND: 'the host name is not known',
-  EAI_AGAIN: 'the host name could not be looked up',
 }
 
 function refuse(error: AppError): void {
