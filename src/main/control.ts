@@ -29,8 +29,9 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
   const log = createLogger('control')
   const metrics = createMetrics('control')
   const { store, journal } = await openControl(paths, log, onFailed)
-  const isFirstStart = await store.isEmpty()
-  const lines = await configureAtStart(store, options, paths, isFirstStart)
+  await configureAtStart(store)
+  // Until something has come; the first start may have ended early, because its port was taken.
+  const lines = (await hasReceived(journal)) ? [] : await firstLines(store, options, paths)
   await store.publish(paths.snapshot)
 
   const line = socketLine(paths)
@@ -93,15 +94,15 @@ async function eventsEnds(journal: Journal): Promise<Record<number, number>> {
   return ends
 }
 
-/** Applies the config file, or makes the first workspace; returns what people should read. */
-async function configureAtStart(
-  store: Store,
-  options: StartOptions,
-  paths: Paths,
-  isFirstStart: boolean,
-): Promise<string[]> {
+async function hasReceived(journal: Journal): Promise<boolean> {
+  for (const partition of await journal.partitions('received'))
+    if ((await journal.durableEnd('received', partition)) > 0) return true
+  return false
+}
+
+/** Applies the config file, or makes the first workspace. */
+async function configureAtStart(store: Store): Promise<void> {
   const configPath = process.env['TRIBUTARY_CONFIG']
-  const baseUrl = baseUrlOf(options)
   if (configPath) {
     const text = await readFile(configPath, 'utf8')
     const config = await parseConfig(text, {
@@ -110,10 +111,14 @@ async function configureAtStart(
       checks: await configChecks(openCatalog()),
     })
     await store.applyConfig(config, { prune: false })
-  } else if (isFirstStart) {
+  } else if (await store.isEmpty()) {
     await store.makeFirstWorkspace()
   }
-  if (!isFirstStart) return []
+}
+
+/** What people should read who start it for the first time. */
+async function firstLines(store: Store, options: StartOptions, paths: Paths): Promise<string[]> {
+  const baseUrl = baseUrlOf(options)
   const { sources } = await store.snapshot()
   const writeKey = sources[0]?.writeKeys[0]
   const lines = [`data directory: ${paths.data}`]
