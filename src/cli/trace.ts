@@ -50,14 +50,18 @@ function describe(trace: Trace): string {
       if (last?.state !== state || last.code !== code)
         lines.push(`${' '.repeat(24)}  destination ${destination}: ${state}${code === undefined ? '' : ` (${code})`}`)
     }
-    for (const { warehouse, state, code, loadId, committedAt } of copy.warehouses) {
+    for (const { warehouse, state, code, loadId, committedAt, error } of copy.warehouses) {
       const load = loadId === undefined ? '' : `, load ${loadId}`
       lines.push(
-        `${committedAt ?? ' '.repeat(24)}  warehouse ${warehouse}: ${state}${code === undefined ? '' : ` (${code})`}${load}`,
+        `${committedAt ?? ' '.repeat(24)}  warehouse ${warehouse}: ${state}${describeReason(code ?? error)}${load}`,
       )
     }
   }
   return lines.join('\n')
+}
+
+function describeReason(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${reason})`
 }
 
 function describeAttempt(attempt: Trace['copies'][number]['destinations'][number]['attempts'][number]): string {

@@ -444,6 +444,9 @@ test('a warehouse that cannot be opened fails with a sentence and loads everythi
   await bed.send([aTrack('m1')])
   await assert.rejects(bed.sync(), { code: 'sync_failed', message: /open in another program/ })
   assert.match((await bed.loader.status()).warehouses[0]?.error ?? '', /another program/)
+  const [trace] = await bed.loader.trace(1, 0, 0)
+  assert.deepEqual([trace?.warehouse, trace?.state], ['local', 'unknown'])
+  assert.match(trace?.error ?? '', /another program/)
   isAway = false
   assert.equal((await bed.sync()).rows['web.tracks'], 1)
 })

@@ -37,11 +37,14 @@ export interface LoaderParts {
 /** What became of one message at one warehouse. */
 export interface WarehouseTrace {
   warehouse: string
-  state: 'loaded' | 'waiting' | 'dropped'
+  /** `unknown`: the warehouse cannot be asked now. */
+  state: 'loaded' | 'waiting' | 'dropped' | 'unknown'
   /** Of a dropped one. */
   code?: string
   loadId?: string
   committedAt?: string
+  /** Why it is unknown. */
+  error?: string
 }
 
 export interface WarehouseStatus {
@@ -186,7 +189,11 @@ export function createLoader(parts: LoaderParts): Loader {
     for (const warehouse of snapshots.current.warehouses) {
       const sync = syncs.get(warehouse.id)
       if (sync === undefined || !warehouse.sources.includes(sourceNumber)) continue
-      traces.push(await traceAt(warehouse, sync, source, { partition, offset, frame }))
+      const trace = traceAt(warehouse, sync, source, { partition, offset, frame })
+      // One that fails must not hide what the others say.
+      traces.push(
+        await trace.catch((error) => ({ warehouse: warehouse.slug, state: 'unknown', error: messageOf(error) })),
+      )
     }
     return traces
   }
