@@ -21,8 +21,8 @@ import type { SyncRecord } from './sync-record.ts'
 import { typeColumns } from './type-columns.ts'
 
 /** Messages and bytes of bodies that one transaction loads; what a chunk takes in memory is a small multiple. */
-export const CHUNK_MESSAGES_MAX = 16_384
-export const CHUNK_BYTES_MAX = 32 * 1024 * 1024
+export const CHUNK_MESSAGES_MAX = 8_192
+export const CHUNK_BYTES_MAX = 16 * 1024 * 1024
 const READ_BYTES = 1024 * 1024
 
 /** Offsets of other sources' messages that are read again after a restart, at most: a cursor alone is not worth a transaction. */
