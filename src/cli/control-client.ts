@@ -1,8 +1,8 @@
 /** Talks to the running server over its socket; with none running, opens the data directory under its lock and asks in process. */
 import { existsSync } from 'node:fs'
 import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
-import { AppError } from '../base/errors.ts'
-import { holderOf, lockDataDirectory } from '../base/data-lock.ts'
+import { AppError, codeOf } from '../base/errors.ts'
+import { holderOf, lockDataDirectory, type DataLock } from '../base/data-lock.ts'
 import { openOffline, pathsOf, readStartOptions } from '../main/index.ts'
 
 export interface ControlClient {
@@ -27,7 +27,7 @@ export async function openControlClient(
   const { dataDirectory } = readStartOptions(environment)
   const { socketOf, controlDatabase } = pathsOf(dataDirectory)
   const socketPath = socketOf('control')
-  if ((await holderOf(dataDirectory)) !== undefined) {
+  if ((await holderAfterCommands(dataDirectory)) !== undefined) {
     return {
       isOffline: false,
       call: (method, params) => callLocal(socketPath, method, params),
@@ -53,8 +53,34 @@ export async function openControlClient(
   return openInProcess(environment, dataDirectory)
 }
 
+const HOLDER = 'a tributary command'
+const COMMAND_WAIT_MS = 30_000
+const COMMAND_POLL_MS = 50
+
+/** Who has the data directory. Another command gives it back soon, so that one is waited for. */
+async function holderAfterCommands(dataDirectory: string): Promise<string | undefined> {
+  const deadlineMs = Date.now() + COMMAND_WAIT_MS
+  for (;;) {
+    const holder = await holderOf(dataDirectory)
+    if (holder?.startsWith(HOLDER) !== true || Date.now() > deadlineMs) return holder
+    await new Promise((resolve) => setTimeout(resolve, COMMAND_POLL_MS))
+  }
+}
+
+/** Takes the lock, when other commands have given it back. */
+async function lockAfterCommands(dataDirectory: string): Promise<DataLock> {
+  for (;;) {
+    try {
+      return await lockDataDirectory(dataDirectory, HOLDER)
+    } catch (error) {
+      if (codeOf(error) !== 'data_directory_in_use' || (await holderAfterCommands(dataDirectory)) !== undefined)
+        throw error
+    }
+  }
+}
+
 async function openInProcess(environment: NodeJS.ProcessEnv, dataDirectory: string): Promise<ControlClient> {
-  const lock = await lockDataDirectory(dataDirectory, 'a tributary command')
+  const lock = await lockAfterCommands(dataDirectory)
   // A command prints what was asked for; its log is for trouble.
   process.env['TRIBUTARY_LOG'] ??= 'warn'
   try {

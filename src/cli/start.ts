@@ -27,7 +27,7 @@ Environment:
 
 Exit codes: 0 stopped as told; 1 failed; 2 bad config or option; 3 another server runs on the data directory.
 `,
-  async run({ arguments: args, environment, print, complain }) {
+  async run({ arguments: args, environment, complain }) {
     readArguments(args, {}, { min: 0, max: 0, names: 'no words' })
     const options = readStartOptions(environment)
     const configPath = configPathOf(environment)
@@ -43,7 +43,8 @@ Exit codes: 0 stopped as told; 1 failed; 2 bad config or option; 3 another serve
         NODE_COMPILE_CACHE: join(options.dataDirectory, 'run', 'compile-cache'),
       },
       log: createLogger('supervisor'),
-      print: (line) => void print(line),
+      // Not `print`: the server goes on when nobody reads its output any more.
+      print: (line) => void process.stdout.write(line + '\n'),
       complain,
     })
     await lock.release()
