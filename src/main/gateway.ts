@@ -1,15 +1,34 @@
 import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
+import { AppError, messageOf } from '../base/errors.ts'
 import { createGateway } from '../gateway/index.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { RunningRole } from './role.ts'
+import type { StartOptions } from './start-options.ts'
+
+interface Tls {
+  /** PEM. */
+  certificate: string
+  /** PEM. */
+  key: string
+}
+
+/** Throws `bad_option` for files that cannot be read, hold no PEM, or do not belong together. */
+async function readTls({ certificatePath, keyPath }: NonNullable<StartOptions['tls']>): Promise<Tls> {
+  try {
+    const tls = { certificate: await readFile(certificatePath, 'utf8'), key: await readFile(keyPath, 'utf8') }
+    createSecureContext({ cert: tls.certificate, key: tls.key })
+    return tls
+  } catch (error) {
+    const problem = `TRIBUTARY_TLS_CERT and TRIBUTARY_TLS_KEY cannot be used: ${messageOf(error)}.`
+    throw new AppError('bad_option', 400, problem, { cause: error })
+  }
+}
 
 /** The door: no database, the configuration from the snapshot in memory. */
 export async function startGateway(context: ProcessContext): Promise<RunningRole> {
   const { options, journal, snapshots, clock, random, log, metrics, paths } = context
-  const tls = options.tls && {
-    certificate: await readFile(options.tls.certificatePath, 'utf8'),
-    key: await readFile(options.tls.keyPath, 'utf8'),
-  }
+  const tls = options.tls && (await readTls(options.tls))
   const gateway = await createGateway({
     journal,
     snapshots,
