@@ -4,8 +4,8 @@ import { sampleEvent } from './sample-event.ts'
 import { freePort, startScript, stopChild } from './servers.ts'
 import { wrk } from './wrk.ts'
 
-const rounds = isShort ? 1 : 7
-const seconds = isShort ? 1 : 5
+const rounds = isShort ? 1 : 5
+const seconds = isShort ? 1 : 4
 const headers = {
   'Content-Type': 'application/json',
   Authorization: `Basic ${Buffer.from('bench_key:').toString('base64')}`,
