@@ -7,6 +7,7 @@ import { diskFileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics } from '../base/metrics.ts'
 import { openJournal, type Journal, type Topic } from '../journal/index.ts'
+import type { PipelineStatus } from '../pipeline/index.ts'
 import { type Snapshot } from '../snapshot/index.ts'
 import { openStore, parseConfig, type Store } from '../store/index.ts'
 import type { ControlParts } from '../api/index.ts'
@@ -197,14 +198,13 @@ function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, st
 async function lowWatermark(line: Line, topic: Topic, partition: number): Promise<number> {
   try {
     if (topic === 'received') {
-      const { decidedThrough } = (await line.call('pipeline', 'status')) as {
-        decidedThrough: Record<number, { offset: number }>
-      }
+      const { decidedThrough } = (await line.call('pipeline', 'status')) as PipelineStatus
       return decidedThrough[partition]?.offset ?? 0
     }
     // Delivery removes its own outcomes, when nobody can ask for a trace of them any more.
     if (topic === 'outcomes') return 0
     const marks = await Promise.all([
+      line.call('pipeline', 'status').then((status) => (status as PipelineStatus).eventsNeededFrom),
       line.call('delivery', 'lowWatermark', { partition }),
       line.call('loader', 'lowWatermark', { partition }),
     ])

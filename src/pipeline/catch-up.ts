@@ -55,14 +55,13 @@ export async function catchUp(
     parts.log.info({ from: start, to: end, ms: parts.clock.now() - startedAtMs }, 'the dedupe index has caught up')
 }
 
-/** Writes the id files that sealed segments of the window lack, because a crash came before them. */
-export async function writeMissingIdFiles(parts: CatchUpParts, idFiles: IdFiles, windowDays: number): Promise<void> {
+/** Writes the id files that sealed segments of the window lack, because a crash came before them. Returns the end of the newest
+ *  sealed segment. */
+export async function writeMissingIdFiles(parts: CatchUpParts, idFiles: IdFiles, windowDays: number): Promise<number> {
   const oldestMs = parts.clock.now() - (windowDays + 1) * DAY_MS
   const ranges = await idFiles.ranges()
-  for (const { baseOffset, endOffset, isSealed, lastTimeMs } of await parts.journal.segments(
-    'events',
-    parts.partition,
-  )) {
+  const segments = await parts.journal.segments('events', parts.partition)
+  for (const { baseOffset, endOffset, isSealed, lastTimeMs } of segments) {
     if (!isSealed || lastTimeMs < oldestMs) continue
     let offset = baseOffset
     for (const range of ranges) if (range.base <= offset && offset < range.end) offset = range.end
@@ -71,6 +70,7 @@ export async function writeMissingIdFiles(parts: CatchUpParts, idFiles: IdFiles,
     for await (const entry of entriesBetween(parts, offset, endOffset)) ids.add(entry)
     await idFiles.write(ids, endOffset)
   }
+  return segments.findLast(({ isSealed }) => isSealed)?.endOffset ?? 0
 }
 
 /** The index entry of a frame of `events`; undefined when no messageId can be read from it. */

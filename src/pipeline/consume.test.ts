@@ -479,3 +479,22 @@ test('a recount while retention takes what it reads begins with what is kept', a
   assert.ok((await journal.firstOffset('events', 0)) > 10)
   await pipeline.stop()
 })
+
+test('retention is told to wait for id files: frames without one are needed still', async (t) => {
+  const bed = await aBed(t, { segmentBytesMax: 2000 })
+  for (let i = 0; i < 20; i += 1) await bed.send({ messages: [track(`id-${i}`)] })
+  const first = await runOnce(bed)
+  await first.stop()
+  const sealedEnd = first.status().eventsNeededFrom
+  assert.equal(sealedEnd, (await bed.journal.segments('events', 0)).at(-1)?.baseOffset)
+  const files = join(bed.directory, 'ids', '0')
+  const names = await readdir(files)
+  assert.ok(names.length > 0)
+  for (const name of names) await rm(join(files, name))
+  await bed.reopen()
+  const second = await bed.start()
+  assert.equal(second.status().eventsNeededFrom, 0)
+  await second.stop()
+  assert.equal(second.status().eventsNeededFrom, sealedEnd)
+  assert.deepEqual(await readdir(files), names)
+})

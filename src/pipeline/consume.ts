@@ -54,6 +54,8 @@ export interface PipelineStatus {
   decidedThrough: Record<number, Position>
   /** The counts are those of all frames of `events` before this offset. */
   eventsEnd: number
+  /** No frame of `events` before this offset is read again: id files hold what a new index would need of them. */
+  eventsNeededFrom: number
 }
 
 export interface Pipeline {
@@ -87,6 +89,8 @@ class Consumer implements Pipeline {
   /** Ids of the segment being written. */
   #ids = new IdCollector(0)
   #idWork: Promise<void> = Promise.resolve()
+  /** Every sealed segment of the window that ends up to here has its id file. */
+  #idsEnd = 0
   /** Places at the very end of `events` that cannot be read. Nothing behind them says what was decided there, so their messages
    *  are decided again. */
   #undone = { from: 0, to: 0 }
@@ -119,7 +123,9 @@ class Consumer implements Pipeline {
     await this.#foldTail(opened.tail, opened.writer.nextOffset)
     const { windowDays } = settings().dedupe
     await catchUp(this.#parts(), dedupe, idFiles, opened.writer.nextOffset, windowDays)
-    this.#doIdWork(() => writeMissingIdFiles(this.#parts(), idFiles, windowDays))
+    this.#doIdWork(async () => {
+      this.#idsEnd = await writeMissingIdFiles(this.#parts(), idFiles, windowDays)
+    })
     const wake = (): void => this.#wake()
     this.#input = createInput({ journal, clock, log, plan: this.#state.copy(), wake })
     this.#stopWatching = journal.onAppend('received', wake)
@@ -140,7 +146,12 @@ class Consumer implements Pipeline {
   }
 
   status(): PipelineStatus {
-    return { sources: this.#state.counts(), decidedThrough: this.#state.positions(), eventsEnd: this.#eventsEnd }
+    return {
+      sources: this.#state.counts(),
+      decidedThrough: this.#state.positions(),
+      eventsEnd: this.#eventsEnd,
+      eventsNeededFrom: this.#idsEnd,
+    }
   }
 
   async trace(workspace: number, messageId: string): Promise<TracedFrame[]> {
@@ -237,6 +248,9 @@ class Consumer implements Pipeline {
     if (end > ids.base) {
       this.#doIdWork(async () => {
         await idFiles.write(ids, end)
+        // An earlier one has failed.
+        if (this.#idsEnd < ids.base) await writeMissingIdFiles(this.#parts(), idFiles, settings().dedupe.windowDays)
+        this.#idsEnd = end
         await idFiles.removeOlder(clock.now() - (settings().dedupe.windowDays + 1) * DAY_MS)
       })
     }
