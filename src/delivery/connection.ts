@@ -105,7 +105,11 @@ export class Connection {
   }
 
   addFeed(partition: number, start: number, stream: { readonly position: number }): Feed {
-    const feed = new Feed(partition, partitionOf(this.ledger, partition, start), stream)
+    const books = partitionOf(this.ledger, partition, start)
+    // Books made from `outcomes` alone begin at 0.
+    books.counted = Math.max(books.counted, start)
+    moveCursor(books, start)
+    const feed = new Feed(partition, books, stream)
     this.feeds.set(partition, feed)
     return feed
   }

@@ -269,9 +269,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   /** Where the dispatcher begins: where the connection that has counted least stands, or at the end when there is none. */
   async function startOf(partition: number): Promise<number> {
-    const counted = snapshots.current.destinations.map(
-      ({ number, start }) =>
-        connections.get(number)?.ledger.partitions.get(partition)?.counted ?? start[partition] ?? 0,
+    const counted = snapshots.current.destinations.map(({ number, start }) =>
+      Math.max(connections.get(number)?.ledger.partitions.get(partition)?.counted ?? 0, start[partition] ?? 0),
     )
     return counted.length === 0 ? await journal.durableEnd('events', partition) : Math.min(...counted)
   }

@@ -139,3 +139,15 @@ test('runs hold any set of offsets', () => {
     }),
   )
 })
+
+test('a ledger made from nothing stands where its first outcome says, and has still to count what lies below', () => {
+  const ledger = createLedger(1, 1)
+  fold(ledger, {
+    kind: 'outcomes',
+    connection: 1,
+    timeMs: 7,
+    body: { cursors: { 0: 8 }, groups: [group(9, 'delivered')] },
+  })
+  const books = partitionOf(ledger, 0, 0)
+  assert.deepEqual([books.cursor, books.counted, ledger.delivered], [8, 0, 1])
+})

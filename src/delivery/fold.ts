@@ -19,9 +19,10 @@ const codesWithoutPayload = new Set(['WINDOW_EXHAUSTED', 'CONNECTION_DELETED', '
 
 export function fold(ledger: Ledger, outcome: Outcome): void {
   if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body)
-  // The cursors are of the moment before these groups, so they come first; a ledger made from nothing starts at them.
+  // The cursors are of the moment before these groups, so they come first. A ledger made from nothing takes them over; what lies
+  // below has still to be counted.
   for (const [partition, cursor] of Object.entries(outcome.body.cursors)) {
-    moveCursor(partitionOf(ledger, Number(partition), cursor), cursor)
+    moveCursor(partitionOf(ledger, Number(partition), 0), cursor)
   }
   for (const group of outcome.body.groups) foldGroup(ledger, group, outcome.timeMs)
 }
