@@ -52,7 +52,7 @@ export class Clients {
 
   #message(): object {
     const random = this.#random
-    if (this.#made.length > 0 && random.chance(0.15)) return random.pick(this.#made)
+    if (this.#made.length > 0 && random.chance(0.25)) return random.pick(this.#made)
     const user = `user-${random.integer(4)}`
     const id = random.chance(0.06) ? {} : { messageId: `id-${this.#made.length}` }
     const message = random.chance(0.08)

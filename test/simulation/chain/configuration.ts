@@ -52,7 +52,7 @@ export function drawConfiguration(random: Random): Configuration {
     concurrency,
     isOrdered,
     gatewayCount: random.chance(0.3) ? 2 : 1,
-    segmentBytesMax: 1_500 + random.integer(8_000),
+    segmentBytesMax: 800 + random.integer(random.pick([1_500, 8_000])),
     diskReserveBytes: random.chance(0.5) ? 0 : 2_000,
     hasArchive,
     hotBytesMax: hasArchive && random.chance(0.5) ? 4_000 : undefined,

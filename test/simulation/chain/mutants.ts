@@ -37,9 +37,9 @@ export const mutants: Mutant[] = [
     after: '      await handle.write([head], 0)\n',
   },
   {
-    title: 'a torn tail is not cut off',
+    title: 'recovery keeps the end of a write that a crash cut off',
     file: 'journal/segments/recovery.ts',
-    before: '    await handle.truncate(scan.end.position)\n',
+    before: '  if (cut !== undefined) end = cut\n',
     after: '',
   },
   {
@@ -54,6 +54,12 @@ export const mutants: Mutant[] = [
     file: 'journal/segments/open-journal.ts',
     before: '      await fileSystem.syncDirectory(partitionPath)\n    }\n    if (removed.length === 0)',
     after: '    }\n    if (removed.length === 0)',
+  },
+  {
+    title: 'the first offset of a partition that begins is taken for gone',
+    file: 'journal/segments/open-journal.ts',
+    before: 'return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, end)',
+    after: 'return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)',
   },
   // ---- Gateway
   {
@@ -115,6 +121,18 @@ export const mutants: Mutant[] = [
       '    const entries: IndexEntry[] = []\n' +
       '    drafts.forEach((draft, i) => {\n',
   },
+  {
+    title: 'an index built anew begins with the frames that are kept',
+    file: 'pipeline/catch-up.ts',
+    before: 'ranges[0]?.base ?? end',
+    after: 'end',
+  },
+  {
+    title: 'workspaces are looked up in requests that cannot be read yet',
+    file: 'pipeline/catch-up.ts',
+    before: 'workspaceOf(source) ?? (await workspaceOfRequest(parts, frame))',
+    after: 'await workspaceOfRequest(parts, frame)',
+  },
   // ---- Delivery
   {
     title: 'delivery frees a slot before the outcome is durable',
@@ -141,10 +159,10 @@ export const mutants: Mutant[] = [
     after: '      if (item.offset > foldedTo) fold(',
   },
   {
-    title: 'outcomes before the checkpoint are folded again at a restart',
-    file: 'delivery/recover.ts',
-    before: "  const reader = await journal.openReader('outcomes', partition, Math.min(foldedTo, indexedTo))\n",
-    after: "  foldedTo = 0\n  const reader = await journal.openReader('outcomes', partition, 0)\n",
+    title: 'a checkpoint of delivery keeps messages that have ended',
+    file: 'delivery/fold.ts',
+    before: '  if (books.open.delete(offset)) books.changed.add(offset)\n',
+    after: '  books.open.delete(offset)\n',
   },
   {
     title: 'delivery moves its cursors back behind a mark that a power cut made old',
@@ -183,6 +201,12 @@ export const mutants: Mutant[] = [
     file: 'loader/sync.ts',
     before: '    const { offset } = stored\n',
     after: "    const offset = Math.min(stored.offset, await journal.durableEnd('events', partition))\n",
+  },
+  {
+    title: 'a question moves the cursor of a sync back',
+    file: 'loader/sync.ts',
+    before: 'if (!ofSource.has(partition)) ofSource.set(partition, cursor)',
+    after: 'ofSource.set(partition, cursor)',
   },
   {
     title: 'the loader keeps its idea of the tables after a load that failed',

@@ -252,7 +252,7 @@ function openControl(readers: Readers): Open<ArchiveRunner> {
       log: silentLogger,
       lowWatermark: async (topic, partition) => lowWatermark(readers, topic, partition),
       settings: () => ({ isEnabled: hasArchive, hotBytesMax, outcomesDays: 8 }),
-      intervalMs: 3_000,
+      intervalMs: 1_000,
     })
     room.start()
     return { room, journal, stop: () => room.stop() }
@@ -263,5 +263,9 @@ function openControl(readers: Readers): Open<ArchiveRunner> {
 function lowWatermark({ pipeline, delivery, loader }: Readers, topic: Topic, partition: number): number {
   if (topic === 'received') return pipeline.room?.status().decidedThrough[partition]?.offset ?? 0
   if (topic === 'outcomes') return 0
-  return Math.min(delivery.room?.lowWatermark(partition) ?? 0, loader.room?.lowWatermark(partition) ?? 0)
+  return Math.min(
+    pipeline.room?.status().eventsNeededFrom ?? 0,
+    delivery.room?.lowWatermark(partition) ?? 0,
+    loader.room?.lowWatermark(partition) ?? 0,
+  )
 }

@@ -6,7 +6,7 @@ import { decidedOf, receivedTotals, recount } from '../../../src/pipeline/index.
 import { checkEverything, readTopics, type Statements } from './audit.ts'
 import { sources, warehouseSlug } from './configuration.ts'
 import type { Platform, Slot } from './processes.ts'
-import { archiveDirectory, journalDirectory, type World } from './world.ts'
+import { archiveDirectory, journalDirectory, shuffled, type World } from './world.ts'
 
 /** Whatever fails stops failing, and everything is started. */
 export async function heal(world: World, { all }: Platform): Promise<void> {
@@ -14,6 +14,11 @@ export async function heal(world: World, { all }: Platform): Promise<void> {
   world.disk.freeBytes = 1e12
   world.vendor.trouble = 0
   world.warehouse.trouble = 0
+  // In any order, some long before others.
+  for (const slot of shuffled(world.random, all)) {
+    slot.start()
+    if (world.random.chance(0.5)) await world.runSteps(world.random.integer(200))
+  }
   await startAll(world, all)
 }
 
@@ -97,7 +102,10 @@ export async function checkRebuilt(
   world.dedupeDisk.covered = undefined
   await startAll(world, [pipeline, delivery, loader])
   const { journal, room } = pipeline.running!
-  assert.deepEqual(room.status(), before.pipeline, 'the pipeline knows what it knew')
+  // Which id files there are is looked up a little later.
+  const { eventsNeededFrom: _, ...known } = room.status()
+  const { eventsNeededFrom: __, ...expected } = before.pipeline
+  assert.deepEqual(known, expected, 'the pipeline knows what it knew')
   const totals = await world.finish('the totals', receivedTotals(journal))
   for (const source of sources) assert.equal(totals[source] ?? 0, before.totals[source] ?? 0)
   const status = await world.finish('the status of delivery', delivery.room!.status())

@@ -138,3 +138,9 @@ export function isDiskTrouble(error: unknown): boolean {
   if ('code' in error && (error.code === 'EIO' || error.code === 'ENOSPC')) return true
   return error.cause !== undefined && isDiskTrouble(error.cause)
 }
+
+/** The list in an order that chance decides. */
+export function shuffled<T>(random: Random, list: readonly T[]): T[] {
+  const rest = [...list]
+  return list.map(() => rest.splice(random.integer(rest.length), 1)[0]!)
+}
