@@ -5,7 +5,7 @@ import { isShort, report } from './report.ts'
 const seconds = isShort ? 5 : 30
 const product = await startProduct({ batchSize: 1 })
 try {
-  await new Promise((resolve) => setTimeout(resolve, 5_000))
+  await new Promise((resolve) => setTimeout(resolve, isShort ? 2_000 : 15_000))
   const before = cpuSeconds(product.platform)
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   const after = cpuSeconds(product.platform)

@@ -23,7 +23,7 @@ import type { StartOptions } from './start-options.ts'
 /** How long a trace finds the outcomes of a message. */
 const OUTCOMES_DAYS = 8
 /** Rounds of the archive: each asks delivery and loader, which wakes them; a segment fills in some seconds at the fastest. */
-const ARCHIVE_EVERY_MS = 30_000
+const ARCHIVE_EVERY_MS = 60_000
 
 export async function startControl(options: StartOptions, onFailed: (error: Error) => void): Promise<RunningRole> {
   const paths = pathsOf(options.dataDirectory)

@@ -25,6 +25,8 @@ export interface ProcessContext {
   journal: Journal
 }
 
+const JOURNAL_POLL_MS = 3_000
+
 /** Opens what a data-plane process needs. The snapshot file must exist (the control process writes it first). */
 export async function openProcessContext(
   role: string,
@@ -44,6 +46,8 @@ export async function openProcessContext(
     clock: systemClock,
     newId,
     segmentBytesMax: settings().segmentBytes,
+    // The files are watched; this is for where that fails, and each poll wakes an idle process.
+    pollMs: JOURNAL_POLL_MS,
     diskReserveBytes: () => settings().diskReserveBytes ?? reserve,
     log,
     onFailed: stopProcess,

@@ -5,7 +5,7 @@ import type { DurableMark } from './durable-mark.ts'
 import { listPartitions, markPath, partitionDirectory } from './layout.ts'
 
 /** How late a change may be noticed when the file system's hints fail, and how late a new partition is. */
-const pollMs = 1000
+export const defaultPollMs = 1000
 
 export interface AppendWatch {
   /** Calls `run` after frames of the topic became durable, in any process. Returns a function that stops it. */
@@ -22,6 +22,7 @@ export function createAppendWatch(options: {
   clock: Clock
   defer: (run: () => void) => void
   mark: (topic: Topic, partition: number) => Promise<DurableMark | undefined>
+  pollMs: number
 }): AppendWatch {
   const watches = new Map<Topic, Set<TopicWatch>>()
 
@@ -60,8 +61,9 @@ function watchTopic(options: {
   clock: Clock
   defer: (run: () => void) => void
   mark: (topic: Topic, partition: number) => Promise<DurableMark | undefined>
+  pollMs: number
 }): TopicWatch {
-  const { topic, run, directory, fileSystem, clock, defer, mark } = options
+  const { topic, run, directory, fileSystem, clock, defer, mark, pollMs } = options
   const ends = new Map<number, number>()
   const stops = new Map<number, () => void>()
   let isPending = false

@@ -6,7 +6,7 @@ import { silentLogger, type Logger } from '../../base/logger.ts'
 import { openColdStore } from '../cold/cold-store.ts'
 import type { Frame, Gap, Journal, OpenedWriter, OpenWriterOptions, Reader, Segment, Topic } from '../journal.ts'
 import { openIfPresent } from '../whole-file.ts'
-import { createAppendWatch } from './append-watch.ts'
+import { createAppendWatch, defaultPollMs } from './append-watch.ts'
 import { watchDiskReserve } from './disk-reserve.ts'
 import { encodeMark, type DurableMark } from './durable-mark.ts'
 import { readIdentity } from './journal-identity.ts'
@@ -36,6 +36,8 @@ export interface JournalOptions {
   log?: Logger
   /** A write or sync failed: the process must stop, so that its next start recovers. */
   onFailed?: (error: Error) => void
+  /** How late a reader notices new frames where files cannot be watched, and a new partition anywhere. Default one second. */
+  pollMs?: number
   /** Runs a function after what is ready now; for simulations. Default `setImmediate`. */
   defer?: (run: () => void) => void
 }
@@ -57,7 +59,14 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const writers = new Map<string, SegmentWriter>()
   const opening = new Set<string>()
   const reserve = await watchDiskReserve({ directory, fileSystem, clock, reserveBytes, log })
-  const watch = createAppendWatch({ directory, fileSystem, clock, defer, mark: markOf })
+  const watch = createAppendWatch({
+    directory,
+    fileSystem,
+    clock,
+    defer,
+    mark: markOf,
+    pollMs: options.pollMs ?? defaultPollMs,
+  })
 
   function pathOf(topic: Topic, partition: number): string {
     return partitionDirectory(directory, topic, partition)
