@@ -166,7 +166,9 @@ test('a rejected message keeps its id, its call and its payload, but not its wri
     code: 'empty_batch',
     payload: [],
   })
-  assert.equal('messageId' in result({ ...track, messageId: 'm'.repeat(101) }), false)
+  const idOf = (messageId: string) => (result({ ...track, messageId }) as { messageId?: string }).messageId
+  assert.equal(idOf('m'.repeat(101)), 'm'.repeat(101), 'what is too long can be traced')
+  assert.equal(idOf('m'.repeat(1_001)), undefined)
 })
 
 test('one bad message of a batch leaves the others as they are', () => {

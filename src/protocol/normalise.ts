@@ -51,7 +51,7 @@ export interface NormalisedCall {
 export interface RejectedMessage {
   kind: 'rejected'
   code: RejectedCode
-  /** The message's own id, when it has a valid one. Stays free for a corrected copy. */
+  /** The message's own id, also one that is too long, so that it can be traced. Stays free for a corrected copy. */
   messageId?: string
   /** When it is one of the six. */
   type?: Call
@@ -92,12 +92,15 @@ export function normaliseMessage(item: Item, arrival: Arrival): Normalised {
   }
 }
 
+/** What is longer is no id that somebody would look for, and would make the decision as large as the message. */
+const TRACED_ID_LENGTH_MAX = 1_000
+
 function rejected(item: Item, code: RejectedCode): RejectedMessage {
   const result: RejectedMessage = { kind: 'rejected', code, payload: payloadOf(item) }
   const type = callOf(item)
   if (type !== undefined) result.type = type
   const messageId = isJsonObject(item.value) ? readMessageId(item.value['messageId']) : undefined
-  if (messageId !== undefined && !isTooLongMessageId(messageId)) result.messageId = messageId
+  if (messageId !== undefined && messageId.length <= TRACED_ID_LENGTH_MAX) result.messageId = messageId
   return result
 }
 
