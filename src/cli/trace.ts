@@ -40,7 +40,7 @@ function describe(trace: Trace): string {
       .join(' ')
     lines.push('', `${copy.receivedAt}  received from source ${copy.source}${what === '' ? '' : `: ${what}`}`)
     lines.push(
-      `${' '.repeat(24)}  ${copy.decision}${copy.code === undefined ? '' : ` (${copy.code})`}, place ${copy.place.partition}:${copy.place.offset}`,
+      `${' '.repeat(24)}  ${copy.decision}${describeReason(copy.code === copy.decision ? undefined : copy.code)}, place ${copy.place.partition}:${copy.place.offset}`,
     )
     for (const { destination, state, code, attempts } of copy.destinations) {
       for (const attempt of attempts)
