@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPlatform } from './chain/processes.ts'
-import { send } from './chain/schedule.ts'
+import { cutPower, send } from './chain/schedule.ts'
 import { auditTopics, checkRecounts, comeToRest, startAll } from './chain/settle.ts'
 import { World } from './chain/world.ts'
 
@@ -27,7 +27,7 @@ for (const isDatabaseLost of [false, true]) {
       await world.runFor(5_000)
       const requests = world.vendor.requests.length
 
-      world.cutPower()
+      cutPower(world)
       marks.forEach((path, index) => world.disk.setContent(path, old[index]!))
       if (isDatabaseLost && world.hasAllEvents) world.savedOutcomes.loseAll()
       await startAll(world, [delivery, loader])

@@ -72,7 +72,7 @@ const actions: [weight: number, action: Action][] = [
   [2, (world, { all }) => world.random.pick(all).kill()],
   [2, killAtWrite],
   [1, (_, { all }) => all.forEach((slot) => slot.kill())],
-  [1.5, (world) => world.cutPower()],
+  [1.5, cutPower],
   [1, (world, { all }) => world.random.pick(all).stop()],
   [7, (world, { all }) => startOne(world, all)],
   [2, startAndAsk],
@@ -137,8 +137,18 @@ async function killAtWrite(world: World, { all }: Platform): Promise<void> {
   await world.run(
     () => stepsLeft-- <= 0 || (disk.lastCall?.kind === 'write' && disk.lastCall.path.endsWith('.segment')),
   )
-  if (random.chance(0.5)) world.cutPower()
+  if (random.chance(0.5)) cutPower(world)
   else for (const slot of all) if (random.chance(0.5)) slot.kill()
+}
+
+/** Ends every process, and leaves what a power cut leaves. */
+export function cutPower(world: World): void {
+  const { random, disk, savedOutcomes, dedupeDisk, hasAllEvents } = world
+  world.trace('power cut')
+  disk.cutPower()
+  savedOutcomes.losePower(random, hasAllEvents)
+  // An index that is not whole is made anew.
+  if (random.chance(0.3)) Object.assign(dedupeDisk, { entries: [], covered: undefined })
 }
 
 /** The sums hold at any moment. A process that has died meanwhile answers nothing, or with an error. */

@@ -8,13 +8,12 @@ import { sources, warehouseSlug } from './configuration.ts'
 import type { Platform, Slot } from './processes.ts'
 import { archiveDirectory, journalDirectory, shuffled, type World } from './world.ts'
 
-/** Whatever fails stops failing, perhaps after a last power cut, and everything is started. */
+/** Whatever fails stops failing, and everything is started. */
 export async function heal(world: World, { all }: Platform): Promise<void> {
   world.errorsOneIn = 0
   world.disk.freeBytes = 1e12
   world.vendor.trouble = 0
   world.warehouse.trouble = 0
-  if (world.random.chance(0.3)) world.cutPower()
   // In any order, some long before others.
   for (const slot of shuffled(world.random, all)) {
     slot.start()

@@ -69,15 +69,6 @@ export class World {
     this.disk.kill(process)
   }
 
-  /** Ends every process, and leaves what a power cut leaves. */
-  cutPower(): void {
-    this.trace('power cut')
-    this.disk.cutPower()
-    this.savedOutcomes.losePower(this.random, this.hasAllEvents)
-    // An index that is not whole is made anew.
-    if (this.random.chance(0.3)) Object.assign(this.dedupeDisk, { entries: [], covered: undefined })
-  }
-
   /** Whether delivery can do without its database: the frames that it would have to count again are all somewhere. */
   get hasAllEvents(): boolean {
     return this.configuration.hasArchive || ![...this.removedSegments.keys()].some((path) => path.includes('/events/'))
