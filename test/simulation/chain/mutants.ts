@@ -159,10 +159,10 @@ export const mutants: Mutant[] = [
     after: '      if (item.offset > foldedTo) fold(',
   },
   {
-    title: 'a checkpoint of delivery keeps messages that have ended',
+    title: 'a checkpoint of delivery leaves out what became of a waiting message',
     file: 'delivery/fold.ts',
-    before: '  if (books.open.delete(offset)) books.changed.add(offset)\n',
-    after: '  books.open.delete(offset)\n',
+    before: '  if (open === undefined) books.open.set(offset, message)\n  books.changed.add(offset)\n',
+    after: '  if (open === undefined) books.open.set(offset, message)\n',
   },
   {
     title: 'delivery moves its cursors back behind a mark that a power cut made old',
