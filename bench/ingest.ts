@@ -1,7 +1,8 @@
 /** Ingest against bare node:http: one event per request and 20 per request, durable answers, only the gateway running. */
 import { alternate, isShort, perSecond, report, type Row } from './report.ts'
 import { sampleEvent } from './sample-event.ts'
-import { freePort, startScript, stopChild } from './servers.ts'
+import { freePort } from '../test/support/platform.ts'
+import { startScript, stopChild } from './servers.ts'
 import { wrk } from './wrk.ts'
 
 const rounds = isShort ? 1 : 5

@@ -1,6 +1,7 @@
 /** Settings of a source, as every page view of a site asks for them, against bare node:http answering the same bytes. */
 import { alternate, isShort, perSecond, report } from './report.ts'
-import { freePort, startScript, stopChild } from './servers.ts'
+import { freePort } from '../test/support/platform.ts'
+import { startScript, stopChild } from './servers.ts'
 import { wrkGet } from './wrk.ts'
 
 const rounds = isShort ? 1 : 7

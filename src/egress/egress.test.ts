@@ -14,7 +14,7 @@ import { createEgress, type Egress, type EgressParts } from './egress.ts'
 import { SendFailed } from './errors.ts'
 import { forbiddenAddresses, forbiddenForms, forbiddenNames } from './testing/forbidden-urls.ts'
 import { rawServer, testClock, type RawServer } from './testing/raw-server.ts'
-import { selfSigned } from './testing/self-signed.ts'
+import { selfSigned, type TestCertificate } from '../../test/support/self-signed.ts'
 
 const loopback = { allow: ['127.0.0.1/32'] }
 
@@ -557,8 +557,8 @@ test('a sink that is no URL lets nothing out', async (t) => {
 })
 
 test('a certificate that is self-signed, expired or for another host is refused and no request is made', async (t) => {
-  const serve = async (certificate: { key: string; cert: string }) => {
-    const server = createServer(certificate, (request, response) => {
+  const serve = async ({ key, certificate }: TestCertificate) => {
+    const server = createServer({ key, cert: certificate }, (request, response) => {
       requests += 1
       request.resume()
       response.end('ok')
@@ -576,11 +576,11 @@ test('a certificate that is self-signed, expired or for another host is refused 
     code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
     message: /self-signed; nothing was sent/,
   })
-  const trusting = open(t, { ca: certificate.cert })
+  const trusting = open(t, { ca: certificate.certificate })
   await assert.rejects(post(trusting, `https://127.0.0.1:${port}/`), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   const expired = selfSigned({ notAfter: new Date('2021-01-01') })
   const expiredUrl = `https://localhost:${await serve(expired)}/`
-  await assert.rejects(post(open(t, { ca: expired.cert }), expiredUrl), { code: 'CERT_HAS_EXPIRED' })
+  await assert.rejects(post(open(t, { ca: expired.certificate }), expiredUrl), { code: 'CERT_HAS_EXPIRED' })
   assert.equal(requests, 0)
   assert.equal((await post(trusting, `https://localhost:${port}/`)).body, 'ok')
 })

@@ -6,13 +6,13 @@ import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import type { IncomingMessage } from 'node:http'
 import { defaultDeployment } from '../snapshot/index.ts'
-import { selfSigned } from './testing/self-signed.ts'
+import { selfSigned } from '../../test/support/self-signed.ts'
 import { tryGateway } from './testing/try-gateway.ts'
 
 const message = JSON.stringify({ type: 'track', writeKey: 'KEY_1', userId: 'u1', event: 'Tested', messageId: 'm1' })
 
 test('with a certificate of its own the gateway speaks TLS to whoever trusts it', async (t) => {
-  const tls = selfSigned()
+  const tls = selfSigned({ withAddress: true })
   const { port, stored } = await tryGateway(t, { options: { tls } })
   const options = { host: '127.0.0.1', port, path: '/v1/track', method: 'POST', agent: false }
   const request = httpsRequest({ ...options, ca: tls.certificate })
@@ -26,7 +26,7 @@ test('with a certificate of its own the gateway speaks TLS to whoever trusts it'
 })
 
 test('plain HTTP to a TLS port ends, and the next client is served', async (t) => {
-  const tls = selfSigned()
+  const tls = selfSigned({ withAddress: true })
   const { port } = await tryGateway(t, { options: { tls } })
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})

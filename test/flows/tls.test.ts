@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { selfSigned } from '../../src/gateway/testing/self-signed.ts'
+import { selfSigned } from '../support/self-signed.ts'
 import { startPlatform } from '../support/platform.ts'
 
 test('with TRIBUTARY_TLS_CERT and TRIBUTARY_TLS_KEY the port speaks https, and says so', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'tributary-tls-'))
-  const { certificate, key } = selfSigned()
+  const { certificate, key } = selfSigned({ withAddress: true })
   const paths = { certificate: join(directory, 'certificate.pem'), key: join(directory, 'key.pem') }
   await Promise.all([writeFile(paths.certificate, certificate), writeFile(paths.key, key, { mode: 0o600 })])
   const platform = await startPlatform({

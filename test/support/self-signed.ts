@@ -3,12 +3,14 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 
 export interface TestCertificate {
+  /** PEM. */
   key: string
-  cert: string
+  /** PEM. */
+  certificate: string
 }
 
-/** A self-signed certificate for the host name `localhost` alone. */
-export function selfSigned({ notAfter = new Date('2099-01-01') } = {}): TestCertificate {
+/** A self-signed certificate for the host name `localhost`, and for 127.0.0.1 when `withAddress`. */
+export function selfSigned({ notAfter = new Date('2099-01-01'), withAddress = false } = {}): TestCertificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const name = sequence(der(0x31, sequence(oid('550403'), der(0x0c, Buffer.from('localhost')))))
   const signed = sequence(
@@ -19,12 +21,12 @@ export function selfSigned({ notAfter = new Date('2099-01-01') } = {}): TestCert
     sequence(time(new Date('2020-01-01')), time(notAfter)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
-    der(0xa3, sequence(subjectAltName('localhost'), basicConstraints)),
+    der(0xa3, sequence(subjectAltName(withAddress), basicConstraints)),
   )
   const signature = der(0x03, Buffer.concat([Buffer.of(0), sign('sha256', signed, privateKey)]))
   return {
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    cert: pem(sequence(signed, ecdsaWithSha256, signature)),
+    certificate: pem(sequence(signed, ecdsaWithSha256, signature)),
   }
 }
 
@@ -46,8 +48,10 @@ function time(date: Date): Buffer {
   return der(0x18, Buffer.from(date.toISOString().replace(/[-:T]|\.\d+/g, '')))
 }
 
-function subjectAltName(hostname: string): Buffer {
-  return sequence(oid('551d11'), der(0x04, sequence(der(0x82, Buffer.from(hostname)))))
+function subjectAltName(withAddress: boolean): Buffer {
+  const names = [der(0x82, Buffer.from('localhost'))]
+  if (withAddress) names.push(der(0x87, Buffer.of(127, 0, 0, 1)))
+  return sequence(oid('551d11'), der(0x04, sequence(...names)))
 }
 
 function pem(certificate: Buffer): string {
