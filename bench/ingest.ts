@@ -5,7 +5,7 @@ import { freePort } from '../test/support/platform.ts'
 import { startScript, stopChild } from './servers.ts'
 import { wrk } from './wrk.ts'
 
-const rounds = isShort ? 1 : 5
+const rounds = isShort ? 1 : 7
 const seconds = isShort ? 1 : 4
 const headers = {
   'Content-Type': 'application/json',
