@@ -6,13 +6,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmod, rm } from 'node:fs/promises'
 import { BlockList, isIPv6 } from 'node:net'
 import type { Clock } from '../base/clock.ts'
-import { AppError, messageOf } from '../base/errors.ts'
+import { AppError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { socketPath } from '../base/socket-path.ts'
 import type { Store } from '../store/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import { createFlowHealth } from './flow-health.ts'
 import type { Roles } from './roles.ts'
+import { answerError, answerHtml, answerJson, type Access, type Route } from './route.ts'
 import { readStatus } from './status.ts'
 import { renderSignedOut, renderStatus } from './status-page.ts'
 
@@ -23,16 +24,8 @@ export interface ControlHttpParts {
   log: Logger
   socketPath: string
   disk: () => Promise<DiskUsage>
-}
-
-/** `operator`: loopback, or a Bearer token of the workspace. `session`: signed in. `anyone`: no credential. */
-type Access = 'anyone' | 'operator' | 'session'
-
-interface Route {
-  method: 'GET'
-  path: RegExp
-  access: Access
-  run(request: IncomingMessage, response: ServerResponse, match: RegExpExecArray): Promise<void>
+  /** Those of other files of this room: each makes the routes of one thing. */
+  routes: readonly Route[]
 }
 
 export interface ControlHttp {
@@ -43,7 +36,7 @@ export interface ControlHttp {
 const SESSION_COOKIE = 'tributary_session'
 
 export async function serveControlHttp(parts: ControlHttpParts): Promise<ControlHttp> {
-  const routes = routesOf(parts)
+  const routes = [...routesOf(parts), ...parts.routes]
   const server = createServer((request, response) => {
     handle(parts, routes, request, response).catch((error: unknown) => {
       if (!(error instanceof AppError)) parts.log.error({ err: error }, 'a request to the control process failed')
@@ -126,18 +119,19 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  request.resume()
   const path = new URL(request.url ?? '/', 'http://localhost').pathname
   secureHeaders(request, response)
-  for (const route of routes) {
-    const match = route.path.exec(path)
-    if (match === null) continue
-    if (request.method !== route.method && request.method !== 'HEAD')
-      throw new AppError('method_not_allowed', 405, `This path takes ${route.method}.`)
-    if (!(await isAllowed(parts.store, route.access, request))) return refuse(route.access, response)
-    return route.run(request, response, match)
+  const here = routes.filter((route) => route.path.test(path))
+  if (here.length === 0) throw new AppError('not_found', 404, 'There is nothing at this path.')
+  const method = request.method === 'HEAD' ? 'GET' : request.method
+  const route = here.find((each) => each.method === method)
+  if (route === undefined) {
+    const methods = here.map((each) => each.method).join(', ')
+    throw new AppError('method_not_allowed', 405, `This path takes ${methods}.`)
   }
-  throw new AppError('not_found', 404, 'There is nothing at this path.')
+  if (!(await isAllowed(parts.store, route.access, request))) return refuse(route.access, response)
+  // Found by the same pattern just now.
+  await route.run(request, response, route.path.exec(path)!)
 }
 
 async function isAllowed(store: Store, access: Access, request: IncomingMessage): Promise<boolean> {
@@ -146,6 +140,11 @@ async function isAllowed(store: Store, access: Access, request: IncomingMessage)
       return true
     case 'session':
       return store.isSession(cookieOf(request) ?? '')
+    case 'member':
+      return (
+        (await store.isSession(cookieOf(request) ?? '')) ||
+        (await store.checkToken(bearerOf(request) ?? '')) !== undefined
+      )
     case 'operator':
       return isLoopback(request) || (await store.checkToken(bearerOf(request) ?? '')) !== undefined
   }
@@ -153,14 +152,11 @@ async function isAllowed(store: Store, access: Access, request: IncomingMessage)
 
 function refuse(access: Access, response: ServerResponse): void {
   if (access === 'session') return answerHtml(response, 401, renderSignedOut('You are not signed in.'))
-  throw new AppError(
-    'unauthorized',
-    401,
-    'This page answers on the machine itself, or with a token of the workspace.',
-    {
-      hint: 'Send "Authorization: Bearer TOKEN".',
-    },
-  )
+  const who =
+    access === 'member'
+      ? 'members of the workspace, or with a token of it'
+      : 'the machine itself, or with a token of the workspace'
+  throw new AppError('unauthorized', 401, `This path answers ${who}.`, { hint: 'Send "Authorization: Bearer TOKEN".' })
 }
 
 const loopback = new BlockList()
@@ -195,33 +191,4 @@ function secureHeaders(request: IncomingMessage, response: ServerResponse): void
   response.setHeader('Cache-Control', 'no-store')
   if (request.headers['x-forwarded-proto'] === 'https')
     response.setHeader('Strict-Transport-Security', 'max-age=31536000')
-}
-
-function answerHtml(response: ServerResponse, status: number, html: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' })
-  response.end(html)
-}
-
-function answerJson(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, { 'Content-Type': 'application/json' })
-  response.end(JSON.stringify(value))
-}
-
-function answerError(response: ServerResponse, error: unknown): void {
-  if (response.headersSent) return void response.destroy()
-  if (error instanceof AppError) {
-    answerJson(response, error.status, {
-      success: false,
-      code: error.code,
-      message: error.message,
-      error: error.message,
-      hint: error.hint,
-    })
-  } else
-    answerJson(response, 500, {
-      success: false,
-      code: 'internal',
-      message: 'This request failed.',
-      error: messageOf(error),
-    })
 }

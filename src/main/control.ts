@@ -45,6 +45,7 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
     log,
     socketPath: paths.socketOf('http'),
     disk: () => readDiskUsage(paths.data, systemClock),
+    routes: [],
   })
   const archive = openArchive(paths, journal, log, line, store)
   archive.start()

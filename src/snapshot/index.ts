@@ -6,12 +6,15 @@ export type { SnapshotFileOptions } from './snapshot-file.ts'
 export type { SnapshotSource } from './snapshot-source.ts'
 export { defaultDelivery, defaultDeployment } from './snapshot.ts'
 export type {
+  BrowserSettings,
   DeliverySettings,
   DeploymentSettings,
   DestinationSnapshot,
   FilterAction,
   FilterSnapshot,
   MappingSnapshot,
+  OAuthAppSnapshot,
+  SchemaControls,
   SealedJson,
   Snapshot,
   SourceSnapshot,

@@ -12,6 +12,8 @@ export interface Snapshot {
   sources: SourceSnapshot[]
   destinations: DestinationSnapshot[]
   warehouses: WarehouseSnapshot[]
+  /** Absent: none. */
+  oauthApps?: OAuthAppSnapshot[]
   settings: DeploymentSettings
 }
 
@@ -42,6 +44,47 @@ export interface SourceSnapshot {
   isStrict?: true
   /** Of a source of type `webhook`. */
   webhook?: WebhookSnapshot
+  /** What is refused of the messages of this source; absent: nothing. */
+  schema?: SchemaControls
+  /** Id of the OAuth app whose tokens this source takes; with `isRequired` a write key alone is refused. */
+  oauth?: { app: string; isRequired: boolean }
+  /** Of a source of type `javascript`: what its settings tell the browser library. */
+  browser?: BrowserSettings
+}
+
+/** The toggles of the schema page (contract: sources.md §8). Names are compared as they are. */
+export interface SchemaControls {
+  /** Names of track events; page and screen calls go as `Page Viewed` and `Screen Viewed`. */
+  blockedEvents: string[]
+  /** Dotted paths below `traits` of identify calls. */
+  blockedTraits: string[]
+  /** Dotted paths below `traits` of group calls. */
+  blockedGroupTraits: string[]
+  /** Number of the source that gets the blocked events. */
+  forwardBlockedEventsTo?: number
+}
+
+export interface BrowserSettings {
+  /** Of the library's sending: `standard` sends each call, `batching` collects them. */
+  deliveryStrategy?: { strategy: 'standard' | 'batching'; config?: Record<string, unknown> }
+  /** The `plan` of the settings JSON, beside what blocked events make of it. */
+  plan?: Record<string, unknown>
+  /** Filters of device-mode destinations run in the page. Default true. */
+  hasDeviceModeFilters?: boolean
+}
+
+/** An app of OAuth's client credentials (contract: ingest.md, OAuth 2.0). */
+export interface OAuthAppSnapshot {
+  /** The `sub` of its assertions. */
+  id: string
+  workspace: number
+  name: string
+  /** `kid` -> RSA public key, PEM. One or two. */
+  publicKeys: Record<string, string>
+  tokenLifetimeSeconds: number
+  scopes: string[]
+  /** Hashes (SHA-256, hex) of tokens that were revoked and have not expired. */
+  revokedTokens: string[]
 }
 
 export interface WebhookSnapshot {
@@ -62,8 +105,12 @@ export interface DestinationSnapshot {
   source: number
   slug: string
   name: string
-  /** A folder of `connectors/destinations`. */
+  /** A folder of `connectors/destinations`, or the slug of a provider's destination. */
   type: string
+  /** `device`: it runs in the page, and the server sends nothing. Default `cloud`. */
+  mode?: 'cloud' | 'device'
+  /** Consent categories of which each must be given (contract: privacy.md). */
+  consentCategories?: string[]
   isEnabled: boolean
   settings: SealedJson
   /** What an OAuth connector signs in with: `accessToken`, `refreshToken`. */
