@@ -8,6 +8,7 @@ import { readDiskUsage } from './disk-usage.ts'
 import { examine } from './doctor.ts'
 import type { Roles } from './roles.ts'
 import { readStatus } from './status.ts'
+import { createRedeliveryApi, type DeadLetterQuery } from './redelivery.ts'
 import { readTrace } from './trace.ts'
 
 export interface ControlParts {
@@ -26,6 +27,7 @@ export interface ControlParts {
 export function createControlHandlers(parts: ControlParts): LocalHandlers {
   const { store, roles, clock, dataDirectory } = parts
   const disk = () => readDiskUsage(dataDirectory, clock)
+  const redelivery = createRedeliveryApi({ store, roles })
   return {
     async apply(params) {
       const { text, fileName, environment, prune, dryRun } = params as ApplyParams
@@ -66,6 +68,20 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
     signInLink: async () => `${parts.baseUrl()}/sign-in/${await store.createSignInLink()}`,
     firstWriteKey: async () =>
       (await store.snapshot()).sources.find((source) => source.isEnabled)?.writeKeys[0] ?? null,
+    deadLetters: (params) => {
+      const { destination, query, limit } = params as { destination: string; query: DeadLetterQuery; limit: number }
+      return redelivery.deadLetters(destination, query, limit)
+    },
+    redeliver: (params) => {
+      const { destination, request } = params as { destination: string; request: unknown }
+      return redelivery.order(destination, request)
+    },
+    redeliveries: (params) => redelivery.list((params as { destination: string }).destination),
+    async cancelRedelivery(params) {
+      const { destination, id } = params as { destination: string; id: string }
+      await redelivery.cancel(destination, id)
+      return null
+    },
     doctor: async () => examine(await store.snapshot(), roles, disk),
   }
 }

@@ -1,5 +1,11 @@
 /** What the control process asks the others for. `main/` answers it over their sockets, or in process when no server runs. */
-import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
+import type {
+  ConnectionStatus,
+  DeadLetterFilter,
+  DeliveryTrace,
+  KeptDeadLetter,
+  Redelivery,
+} from '../delivery/index.ts'
 import type {
   ConnectionStatus as LoadedConnectionStatus,
   SyncRecord,
@@ -19,6 +25,12 @@ export interface Roles {
   deliveryTrace(source: number, partition: number, offset: number): Promise<DeliveryTrace[]>
   /** What the journal contradicts of the delivery's counts: sentences. */
   deliveryRecount(): Promise<string[]>
+  /** Newest first. */
+  deadLetters(connection: number, filter: DeadLetterFilter, limit: number): Promise<KeptDeadLetter[]>
+  countDeadMessages(connection: number, filter: DeadLetterFilter): Promise<number>
+  redeliver(connection: number, order: { filter: DeadLetterFilter; messagesPerSecond?: number }): Promise<Redelivery>
+  redeliveries(connection: number): Promise<Redelivery[]>
+  cancelRedelivery(connection: number, id: string): Promise<boolean>
   loaderStatus(): Promise<LoaderStatus>
   loaderTrace(source: number, partition: number, offset: number): Promise<WarehouseTrace[]>
   /** Resolves when all of `events` that was durable at the call is committed in the warehouse. */

@@ -72,6 +72,11 @@ export const errorCodes = {
     meaning: 'The server refuses the messages of `demo`.',
     whatToDo: 'Look at the reason: another write key, or another address.',
   },
+  destination_disabled: {
+    status: 409,
+    meaning: 'The destination is disabled, so nothing can be sent to it again.',
+    whatToDo: 'Enable it first.',
+  },
   internal: {
     status: 500,
     meaning: 'Something failed in a way that nobody foresaw.',
@@ -127,6 +132,11 @@ export const errorCodes = {
     meaning: 'The process that has the answer does not run now. It is restarted by itself.',
     whatToDo: 'Repeat in a few seconds. If it stays away, look at the logs.',
   },
+  redelivery_running: {
+    status: 409,
+    meaning: 'A redelivery of this destination is running; one runs at a time.',
+    whatToDo: 'Wait until it has ended, or cancel it.',
+  },
   request_too_large: {
     status: 413,
     meaning: 'A webhook brought more than limits.bodyBytesMax, or a call between two processes is larger than 16 MiB.',
@@ -152,10 +162,20 @@ export const errorCodes = {
     meaning: 'The command needs a running server, and none runs on this data directory.',
     whatToDo: 'Start the server, or set TRIBUTARY_DATA to its data directory.',
   },
+  source_not_found: {
+    status: 404,
+    meaning: 'There is no source with this slug.',
+    whatToDo: 'The hint lists those there are.',
+  },
   sync_failed: {
     status: 502,
     meaning: 'The warehouse could not be loaded. Nothing of the load was committed.',
     whatToDo: 'The sentence says why; the next sync tries again from the same place.',
+  },
+  too_many_live_views: {
+    status: 503,
+    meaning: 'As many live views of sources are open as the control process allows, which is 50.',
+    whatToDo: 'Close one, or ask for the events that are stored.',
   },
   too_many_requests: {
     status: 429,
@@ -174,6 +194,11 @@ export const errorCodes = {
       'The request cannot be stored now: disk reserve reached, overload, a failed disk, or the server is stopping.',
     whatToDo: 'Come again after the seconds in Retry-After; SDKs do so by themselves. Look at free disk space.',
   },
+  unknown_destination: {
+    status: 404,
+    meaning: 'There is no destination of this name.',
+    whatToDo: 'The hint lists those there are.',
+  },
   unknown_destination_type: {
     status: 400,
     meaning: 'The type of a destination is not a folder of connectors/destinations.',
@@ -189,6 +214,11 @@ export const errorCodes = {
     status: 404,
     meaning: 'A process was asked something that it does not know.',
     whatToDo: 'Use the command line of the version that runs.',
+  },
+  unknown_redelivery: {
+    status: 404,
+    meaning: 'No redelivery with this id is running.',
+    whatToDo: 'List the redeliveries of the destination.',
   },
   unknown_source: {
     status: 401,

@@ -100,6 +100,11 @@ export class Connection {
     return this.#inHand
   }
 
+  /** False also before it has been configured. */
+  get isEnabled(): boolean {
+    return this.#plan?.isEnabled ?? false
+  }
+
   get retryStoreSize(): number {
     return this.#openCount
   }

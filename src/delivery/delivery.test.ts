@@ -156,7 +156,7 @@ test('at the end of the window a message becomes a dead letter with its last err
   assert.deepEqual([status.discarded, status.deadLetters], [{ 500: 30 }, 30])
   await stage.stop()
   await stage.start()
-  const letters = stage.delivery.deadLetters(1, 100)
+  const letters = await stage.delivery.deadLetters(1, {}, 100)
   assert.equal(letters.length, 30)
   assert.deepEqual(
     [letters[0]?.code, letters[0]?.status, letters[0]?.detail],

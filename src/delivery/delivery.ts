@@ -2,7 +2,9 @@
  * The room's owner: recovers what was known, keeps the connections in line with the configuration, runs the dispatcher, and
  * writes checkpoints.
  */
+import { assert } from '../base/assert.ts'
 import { sleep, type Clock, type TimerHandle } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Registry } from '../base/metrics.ts'
 import type { Journal } from '../journal/index.ts'
@@ -14,11 +16,13 @@ import { Connection } from './connection.ts'
 import { exportMetrics } from './delivery-metrics.ts'
 import { createDispatcher, Stream, type Dispatcher, type Member } from './dispatcher.ts'
 import { EventMessage } from './event-message.ts'
-import { createLedger, type Ledger } from './ledger.ts'
+import { createLedger, type Ledger, type Redelivery } from './ledger.ts'
+import type { DeadLetterFilter } from './outcome-frame.ts'
 import { createOutcomeLog, type OutcomeLog } from './outcome-log.ts'
 import type { DeadLetter, OutcomeStore } from './outcome-store.ts'
 import { compilePlan } from './plan.ts'
 import { recount } from './recount.ts'
+import { countDeadMessages, end, redeliver, type RedeliveryParts } from './redelivery.ts'
 import { recover, stateToJson } from './recover.ts'
 import { statusOf, type ConnectionStatus } from './status.ts'
 import { traceMessage, type DeliveryTrace } from './trace.ts'
@@ -35,6 +39,8 @@ export interface DeliveryOptions {
   store: OutcomeStore
   /** The partition of `outcomes` that this process alone writes. */
   partition: number
+  /** A random id. */
+  newId: () => string
   definitionOf: (type: string) => Promise<DestinationDefinition>
   /** Requests of one connection; nothing of its connection pool is shared with another. */
   makeSendRequest: (options: { connection: number; timeoutMs: number }) => SendRequest
@@ -61,7 +67,21 @@ export interface Delivery {
   /** When a message was last delivered, by any connection; undefined when never. */
   lastDeliveredAt(): number | undefined
   /** Newest first. */
-  deadLetters(connection: number, limit: number): DeadLetter[]
+  deadLetters(connection: number, filter: DeadLetterFilter, limit: number): Promise<KeptDeadLetter[]>
+  /** How many messages a redelivery with this filter would take now. */
+  countDeadMessages(connection: number, filter: DeadLetterFilter): Promise<number>
+  /** Orders a redelivery and resolves when that is durable. Throws `unknown_destination`,
+   *  `destination_disabled`, `redelivery_running`. */
+  redeliver(connection: number, order: { filter: DeadLetterFilter; messagesPerSecond?: number }): Promise<Redelivery>
+  /** Oldest first, at most `REDELIVERIES_MAX`. */
+  redeliveries(connection: number): Redelivery[]
+  /** What it has taken goes on. False when it does not run. */
+  cancelRedelivery(connection: number, id: string): Promise<boolean>
+}
+
+/** `message` is empty when its payload is gone. */
+export interface KeptDeadLetter extends DeadLetter {
+  message: { messageId?: string; type?: string; event?: string }
 }
 
 const CHECKPOINT_MS = 500
@@ -94,6 +114,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const counting = new Set<Promise<void>>()
   const catchingUp = new Set<Promise<void>>()
   const removing = new Set<Promise<void>>()
+  const redelivering = new Set<Promise<void>>()
   let sends = true
   let lastCheckpoint = ''
   let lastLookMs = -Infinity
@@ -126,6 +147,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     stopListening = [snapshots.onChange(reconfigure), journal.onAppend('events', dispatcher.wake)]
     caughtUpOnce = dispatcher.caughtUp()
     if (sends) every(EXPIRE_MS, expire)
+    if (sends) resumeRedeliveries()
     every(CHECKPOINT_MS, checkpoint)
     log.info({ connections: connections.size, outcomes: outcomes.appliedOffset }, 'delivery started')
   }
@@ -156,15 +178,25 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       clock,
       random: options.random,
       outcomes,
-      async readMessage(partition, offset) {
-        const frame = await journal.readOne('events', partition, offset)
-        return frame === undefined || frame.isDamaged ? undefined : new EventMessage(partition, frame)
-      },
+      readMessage,
       makeRequest: (timeoutMs) => options.makeSendRequest({ connection: ledger.connection, timeoutMs }),
       bytesMax: () =>
         Math.min(IN_HAND_BYTES_MAX, Math.max(IN_HAND_BYTES_MIN, IN_HAND_BYTES_TOTAL_MAX / connections.size)),
       onAttempt: (result, legs) => onAttempt?.(ledger.connection, result, legs.length),
     })
+  }
+
+  async function readMessage(partition: number, offset: number): Promise<EventMessage | undefined> {
+    const frame = await journal.readOne('events', partition, offset)
+    return frame === undefined || frame.isDamaged ? undefined : new EventMessage(partition, frame)
+  }
+
+  async function describe(letter: DeadLetter): Promise<KeptDeadLetter> {
+    const message = await readMessage(letter.partition, letter.offset)
+    if (message === undefined) return { ...letter, message: {} }
+    const { messageId, type, event, name } = message.parsed
+    const texts = Object.entries({ messageId, type, event: event ?? name }).filter(([, value]) => value !== undefined)
+    return { ...letter, message: Object.fromEntries(texts.map(([key, value]) => [key, String(value)])) }
   }
 
   function reconfigure(): void {
@@ -304,6 +336,76 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     set.add(running)
   }
 
+  // ---- Redeliveries --------------------------------------------------------------------------------------------------
+
+  /** Then the store holds everything that was appended. */
+  async function settle(): Promise<void> {
+    await outcomes.flushed()
+    checkpoint()
+  }
+
+  function redeliveryParts(connection: Connection): RedeliveryParts {
+    return {
+      ledger: connection.ledger,
+      store,
+      outcomes,
+      clock,
+      readMessage,
+      retryStoreSize: () => connection.retryStoreSize,
+      settle,
+      isEnabled: () => connection.isEnabled,
+      isStopped: () => isStopped || connection.isClosed,
+    }
+  }
+
+  function resumeRedeliveries(): void {
+    for (const connection of connections.values()) {
+      const running = connection.ledger.redeliveries.find(({ state }) => state === 'running')
+      if (running !== undefined) follow(redelivering, redeliver(redeliveryParts(connection), running))
+    }
+  }
+
+  function liveConnection(number: number): Connection {
+    const connection = connections.get(number)
+    if (connection === undefined || connection.isClosed)
+      throw new AppError('unknown_destination', 404, 'There is no such destination.')
+    return connection
+  }
+
+  async function orderRedelivery(
+    number: number,
+    { filter, messagesPerSecond }: { filter: DeadLetterFilter; messagesPerSecond?: number },
+  ): Promise<Redelivery> {
+    const connection = liveConnection(number)
+    const { ledger } = connection
+    if (!connection.isEnabled)
+      throw new AppError('destination_disabled', 409, 'The destination is disabled.', {
+        hint: 'Enable it first; while it is disabled, messages are dropped.',
+      })
+    if (ledger.redeliveries.some(({ state }) => state === 'running'))
+      throw new AppError('redelivery_running', 409, 'A redelivery of this destination is running.', {
+        hint: 'Wait until it has ended, or cancel it.',
+      })
+    const parts = redeliveryParts(connection)
+    await parts.settle()
+    // What was discarded in this very millisecond is meant, too.
+    const orderedAtMs = clock.now() + 1
+    const matched = await countDeadMessages(parts, filter)
+    const id = options.newId()
+    const order = {
+      id,
+      orderedAtMs,
+      filter,
+      matched,
+      ...(messagesPerSecond === undefined ? {} : { messagesPerSecond }),
+    }
+    await new Promise<void>((resolve) => outcomes.appendConnection(number, { event: 'redelivery', order }, resolve))
+    const redelivery = ledger.redeliveries.find((each) => each.id === id)
+    assert(redelivery !== undefined, 'what was appended has been folded')
+    follow(redelivering, redeliver(parts, redelivery))
+    return redelivery
+  }
+
   // ---- Checkpoints ---------------------------------------------------------------------------------------------------
 
   function* allLedgers(): Generator<Ledger> {
@@ -388,7 +490,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     await configuring
     await dispatcher.stop()
     const closed = Promise.all([...connections.values()].map((connection) => connection.close()))
-    await Promise.race([Promise.all([closed, ...counting, ...catchingUp, ...removing]), sleep(clock, STOP_MS)])
+    const work = [closed, ...counting, ...catchingUp, ...removing, ...redelivering]
+    await Promise.race([Promise.all(work), sleep(clock, STOP_MS)])
     await outcomes.close()
     checkpoint()
     log.info({}, 'delivery stopped')
@@ -425,7 +528,23 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       const lastMs = Math.max(0, ...[...allLedgers()].map(({ lastDeliveredAtMs }) => lastDeliveredAtMs))
       return lastMs === 0 ? undefined : lastMs
     },
-    deadLetters: (connection, limit) => store.deadLetters(connection, limit),
+    async deadLetters(connection, filter, limit) {
+      await settle()
+      return await Promise.all(store.deadLetters(connection, filter, limit).map(describe))
+    },
+    async countDeadMessages(number, filter) {
+      const parts = redeliveryParts(liveConnection(number))
+      await parts.settle()
+      return await countDeadMessages(parts, filter)
+    },
+    redeliver: orderRedelivery,
+    redeliveries: (connection) => ledgerOf(connection)?.redeliveries.map((each) => ({ ...each })) ?? [],
+    async cancelRedelivery(number, id) {
+      const connection = liveConnection(number)
+      if (!connection.ledger.redeliveries.some((each) => each.id === id && each.state === 'running')) return false
+      await end(redeliveryParts(connection), id, 'cancelled')
+      return true
+    },
   }
 }
 

@@ -6,6 +6,7 @@ import {
   isReported,
   moveCursor,
   partitionOf,
+  REDELIVERIES_MAX,
   type Leg,
   type Ledger,
   type OpenMessage,
@@ -18,7 +19,7 @@ import type { ConnectionBody, Outcome, OutcomeGroup } from './outcome-frame.ts'
 const codesWithoutPayload = new Set(['WINDOW_EXHAUSTED', 'CONNECTION_DELETED', 'JOURNAL_CORRUPT'])
 
 export function fold(ledger: Ledger, outcome: Outcome): void {
-  if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body)
+  if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body, outcome.timeMs)
   // The cursors are of the moment before these groups, so they come first. A ledger made from nothing takes them over; what lies
   // below has still to be counted.
   for (const [partition, cursor] of Object.entries(outcome.body.cursors)) {
@@ -27,11 +28,26 @@ export function fold(ledger: Ledger, outcome: Outcome): void {
   for (const group of outcome.body.groups) foldGroup(ledger, group, outcome.timeMs)
 }
 
-function foldConnection(ledger: Ledger, body: ConnectionBody): void {
-  if (body.event === 'lost') {
-    increment(body.state === 'dropped' ? ledger.dropped : ledger.discarded, body.code, body.count)
-    return
+function foldConnection(ledger: Ledger, body: ConnectionBody, timeMs: number): void {
+  switch (body.event) {
+    case 'lost':
+      return increment(body.state === 'dropped' ? ledger.dropped : ledger.discarded, body.code, body.count)
+    case 'redelivery':
+      ledger.redeliveries = [...ledger.redeliveries, { ...body.order, state: 'running' as const, taken: 0 }].slice(
+        -REDELIVERIES_MAX,
+      )
+      return
+    case 'redeliveryEnded': {
+      const redelivery = ledger.redeliveries.find(({ id, state }) => id === body.id && state === 'running')
+      if (redelivery !== undefined) Object.assign(redelivery, { state: body.state, endedAtMs: timeMs })
+      return
+    }
+    case 'deleted':
+      return foldDeleted(ledger, body)
   }
+}
+
+function foldDeleted(ledger: Ledger, body: Extract<ConnectionBody, { event: 'deleted' }>): void {
   Object.assign(ledger, body.received)
   ledger.isDeleted = true
   if (body.waiting > 0) increment(ledger.discarded, 'CONNECTION_DELETED', body.waiting)
@@ -47,11 +63,31 @@ function foldGroup(ledger: Ledger, group: OutcomeGroup, timeMs: number): void {
   if (group.state === 'delivered' && timeMs > ledger.lastDeliveredAtMs) ledger.lastDeliveredAtMs = timeMs
   eachOffset(group.offsets, (offset) => {
     const open = books.open.get(offset)
-    if (open === undefined && (offset < books.cursor || books.ended.has(offset))) return
+    if (open === undefined && (offset < books.cursor || books.ended.has(offset))) {
+      if (group.again === undefined) return
+      reopenMessage(ledger, books, offset, group.again, group.redelivery)
+    }
     if ((group.attempt ?? 0) > 1) ledger.retries++
     if (open === undefined && isSimple) endMessage(ledger, books, offset, group.state, group.code)
-    else foldLeg(ledger, books, offset, open, group)
+    else foldLeg(ledger, books, offset, open, group, timeMs)
   })
+}
+
+/** A dead letter is waiting again. */
+function reopenMessage(
+  ledger: Ledger,
+  books: PartitionLedger,
+  offset: number,
+  code: string,
+  redelivery: string | undefined,
+): void {
+  books.ended.delete(offset)
+  increment(ledger.discarded, code, -1)
+  if (ledger.discarded[code] === 0) delete ledger.discarded[code]
+  // What retention has removed of the dead letters was taken off already.
+  ledger.deadLetters = Math.max(0, ledger.deadLetters - 1)
+  const running = ledger.redeliveries.find(({ id }) => id === redelivery)
+  if (running !== undefined) running.taken++
 }
 
 function foldLeg(
@@ -60,12 +96,13 @@ function foldLeg(
   offset: number,
   open: OpenMessage | undefined,
   group: OutcomeGroup,
+  timeMs: number,
 ): void {
   const message = open ?? { legCount: 1, legs: [] }
   if (open === undefined) books.open.set(offset, message)
   books.changed.add(offset)
   message.legCount = group.legs ?? 1
-  const leg = legOf(group)
+  const leg = legOf(group, timeMs)
   const index = message.legs.findIndex(({ mapping }) => mapping === leg.mapping)
   if (index < 0) message.legs.push(leg)
   // An end is final, whatever is said later.
@@ -75,7 +112,7 @@ function foldLeg(
   endMessage(ledger, books, offset, state, code)
 }
 
-function legOf(group: OutcomeGroup): Leg {
+function legOf(group: OutcomeGroup, timeMs: number): Leg {
   const attempt = group.attempt ?? 0
   return {
     mapping: group.mapping ?? '',
@@ -86,14 +123,21 @@ function legOf(group: OutcomeGroup): Leg {
     nextTryAtMs: group.nextTryAtMs ?? 0,
     firstAttemptAtMs: group.firstAttemptAtMs ?? 0,
     ...(group.order === undefined ? {} : { order: group.order }),
+    ...(group.state === 'waiting' ? {} : { endedAtMs: timeMs }),
   }
 }
 
-/** A message counts once: discarded if any mapping failed, else delivered if any was, else dropped. */
+/** A message counts once: discarded if any mapping failed, with the code of the one that failed first, else delivered if any
+ *  was, else dropped. */
 function endOf(legs: readonly Leg[]): Leg {
-  const found =
-    legs.find(({ state }) => state === 'discarded') ?? legs.find(({ state }) => state === 'delivered') ?? legs[0]
-  return found!
+  const [failed] = legs.filter(({ state }) => state === 'discarded').sort(byEnd)
+  // A message has at least one leg.
+  return failed ?? legs.find(({ state }) => state === 'delivered') ?? legs[0]!
+}
+
+/** The same order as that of `deadMessages` in the store, from which a redelivery takes the code. */
+function byEnd(a: Leg, b: Leg): number {
+  return (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0) || (a.mapping < b.mapping ? -1 : 1)
 }
 
 function endMessage(

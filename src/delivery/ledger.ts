@@ -6,7 +6,7 @@
  */
 import type { Gap } from '../journal/index.ts'
 import { eachOffset, toRuns } from './offset-runs.ts'
-import type { ReceivedCounts } from './outcome-frame.ts'
+import type { ReceivedCounts, RedeliveryOrder } from './outcome-frame.ts'
 
 export type Counts = Record<string, number>
 
@@ -23,7 +23,20 @@ export interface Ledger extends ReceivedCounts {
   /** Discarded messages that are kept with their payload. */
   deadLetters: number
   lastDeliveredAtMs: number
+  /** The newest, oldest first; at most `REDELIVERIES_MAX`. */
+  redeliveries: Redelivery[]
   partitions: Map<number, PartitionLedger>
+}
+
+/** How many redeliveries of a connection are remembered. */
+export const REDELIVERIES_MAX = 20
+
+/** A redelivery and how far it has come. */
+export interface Redelivery extends RedeliveryOrder {
+  state: 'running' | 'done' | 'cancelled'
+  /** Messages put back into the retry store; each ends like any other. */
+  taken: number
+  endedAtMs?: number
 }
 
 export interface PartitionLedger {
@@ -61,6 +74,8 @@ export interface Leg {
   nextTryAtMs: number
   firstAttemptAtMs: number
   order?: string
+  /** When it ended; absent while it waits. */
+  endedAtMs?: number
 }
 
 export function createLedger(connection: number, source: number): Ledger {
@@ -78,6 +93,7 @@ export function createLedger(connection: number, source: number): Ledger {
     retries: 0,
     deadLetters: 0,
     lastDeliveredAtMs: 0,
+    redeliveries: [],
     partitions: new Map(),
   }
 }
@@ -151,7 +167,9 @@ export function ledgerToJson(ledger: Ledger, options: { withOpen: boolean }): un
   return { ...ledger, partitions }
 }
 
-type LedgerJson = Omit<Ledger, 'partitions'> & {
+type LedgerJson = Omit<Ledger, 'partitions' | 'redeliveries'> & {
+  /** Absent in what an earlier version wrote. */
+  redeliveries?: Redelivery[]
   partitions: (Omit<PartitionLedger, 'ended' | 'open' | 'changed'> & {
     partition: number
     ended: number[]
@@ -162,8 +180,8 @@ type LedgerJson = Omit<Ledger, 'partitions'> & {
 /** Reads what `ledgerToJson` made. */
 export function ledgerFromJson(json: unknown): Ledger {
   // Written by `ledgerToJson` into a database or segment of ours.
-  const { partitions, ...ledger } = json as LedgerJson
-  const restored: Ledger = { ...ledger, partitions: new Map() }
+  const { partitions, redeliveries = [], ...ledger } = json as LedgerJson
+  const restored: Ledger = { ...ledger, redeliveries: redeliveries.map((each) => ({ ...each })), partitions: new Map() }
   for (const { partition, ended, open, ...rest } of partitions) {
     const offsets = new Set<number>()
     eachOffset(ended, (offset) => offsets.add(offset))

@@ -34,6 +34,10 @@ export interface OutcomeGroup {
   step?: number
   /** `waiting`, ordered connections: hash of the user whose later messages wait behind this one. */
   order?: string
+  /** `waiting`: the code under which the message had counted as discarded; it counts as waiting again. */
+  again?: string
+  /** Id of the redelivery that this belongs to. */
+  redelivery?: string
   /** Excerpt of the answer or the error, secrets removed, at most 4 KiB. */
   detail?: string
 }
@@ -50,6 +54,31 @@ export type ConnectionBody =
   | { event: 'deleted'; received: ReceivedCounts; waiting: number }
   /** Messages that had been counted as received left the journal before they could be read again. */
   | { event: 'lost'; count: number; state: 'dropped' | 'discarded'; code: string }
+  /** Somebody asked for a redelivery of dead letters. */
+  | { event: 'redelivery'; order: RedeliveryOrder }
+  /** Nothing is left of it to be taken, or it was cancelled. */
+  | { event: 'redeliveryEnded'; id: string; state: 'done' | 'cancelled' }
+
+export interface RedeliveryOrder {
+  id: string
+  orderedAtMs: number
+  filter: DeadLetterFilter
+  /** Messages that it was for when it was ordered. */
+  matched: number
+  /** Absent: as fast as the destination bears. */
+  messagesPerSecond?: number
+}
+
+/** Which dead letters; of a message that went through several mappings one that fits is enough. */
+export interface DeadLetterFilter {
+  /** Reason codes; absent: any. */
+  codes?: string[]
+  /** Name of the event (track), page or screen; absent: any. */
+  event?: string
+  /** When they were discarded: from, and before. */
+  fromMs?: number
+  toMs?: number
+}
 
 export interface ReceivedCounts {
   received: number

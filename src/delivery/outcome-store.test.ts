@@ -79,7 +79,7 @@ test('dead letters keep their reason until their time is over', async (t) => {
   )
   store.index(outcome(DAY_MS * 5, { ...failed, offsets: [20, 1], code: 'WINDOW_EXHAUSTED' }), 3)
   store.save('j1', 3, [])
-  assert.deepEqual(store.deadLetters(1, 10).at(-1), {
+  assert.deepEqual(store.deadLetters(1, {}, 10).at(-1), {
     partition: 0,
     offset: 7,
     mapping: 'a',
@@ -92,5 +92,5 @@ test('dead letters keep their reason until their time is over', async (t) => {
   assert.deepEqual(store.expire(DAY_MS * 6, { deadLetterDays: 30, traceDays: 8 }), new Map([[1, 3]]))
   assert.deepEqual(store.expire(DAY_MS * 32, { deadLetterDays: 30, traceDays: 8 }), new Map([[1, 2]]))
   assert.deepEqual(store.chunksFor(1, 0, 7), [])
-  assert.equal(store.deadLetters(1, 10).length, 3)
+  assert.equal(store.deadLetters(1, {}, 10).length, 3)
 })

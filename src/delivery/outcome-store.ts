@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { hasPayload } from './fold.ts'
 import { ledgerFromJson, ledgerToJson, type Ledger, type OpenMessage } from './ledger.ts'
 import { eachOffset } from './offset-runs.ts'
-import type { Outcome, OutcomeGroup } from './outcome-frame.ts'
+import type { DeadLetterFilter, Outcome, OutcomeGroup } from './outcome-frame.ts'
 
 /** The index says in which 256 frames of `outcomes` something is said about which 256 offsets of `events`. */
 const BLOCK_BITS = 8
@@ -24,6 +24,16 @@ export interface DeadLetter {
   attempts: number
   atMs: number
   detail: string | undefined
+}
+
+/** A discarded message with all that failed of it. */
+export interface DeadMessage {
+  partition: number
+  offset: number
+  /** The code that it counts under. */
+  code: string
+  /** Mappings that failed. */
+  mappings: string[]
 }
 
 export interface SavedState {
@@ -46,7 +56,16 @@ export interface OutcomeStore {
   /** First offsets of the groups of `CHUNK_FRAMES` frames of `outcomes` that say something about the message, ascending. */
   chunksFor(connection: number, partition: number, offset: number): number[]
   /** Newest first. */
-  deadLetters(connection: number, limit: number): DeadLetter[]
+  deadLetters(connection: number, filter: DeadLetterFilter, limit: number): DeadLetter[]
+  /** Discarded messages, as of the last `save`, by their place, behind `after`. The event's name is not known here. */
+  deadMessages(
+    connection: number,
+    filter: DeadLetterFilter,
+    after: { partition: number; offset: number },
+    limit: number,
+  ): DeadMessage[]
+  /** How many messages `deadMessages` would give in all. */
+  countDeadMessages(connection: number, filter: DeadLetterFilter): number
   /** Removes what is older than asked; returns how many messages each connection has left as dead letters. */
   expire(nowMs: number, keep: { deadLetterDays: number; traceDays: number }): Map<number, number>
   close(): void
@@ -80,7 +99,8 @@ export function openOutcomeStore(path: string): OutcomeStore {
   prepareSchema(db)
   const sql = prepareStatements(db)
   let blocks = new Map<string, SQLInputValue[]>()
-  let letters: SQLInputValue[][] = []
+  /** In the order in which they were said: a dead letter may be delivered again, and fail again. */
+  let letters: (() => void)[] = []
 
   function noteGroup(connection: number, group: OutcomeGroup, timeMs: number, offset: number): void {
     const chunk = Math.floor(offset / CHUNK_FRAMES)
@@ -94,12 +114,18 @@ export function openOutcomeStore(path: string): OutcomeStore {
       }
     }
     if (group.state === 'discarded' && hasPayload(group.code ?? '')) noteDeadLetters(connection, group, timeMs)
+    if (group.again !== undefined)
+      eachOffset(group.offsets, (offset) =>
+        letters.push(() => sql.removeLetters.run(connection, group.partition, offset)),
+      )
   }
 
   function noteDeadLetters(connection: number, group: OutcomeGroup, timeMs: number): void {
     const { partition, mapping = '', code = 'INTERNAL', status = null, attempt = 0, detail = null } = group
     eachOffset(group.offsets, (offset) =>
-      letters.push([connection, partition, offset, mapping, code, status, attempt, timeMs, detail]),
+      letters.push(() =>
+        sql.putLetter.run(connection, partition, offset, mapping, code, status, attempt, timeMs, detail),
+      ),
     )
   }
 
@@ -159,7 +185,7 @@ export function openOutcomeStore(path: string): OutcomeStore {
           saveOpen(ledger)
         }
         for (const row of blocks.values()) sql.putBlock.run(...row)
-        for (const row of letters) sql.putLetter.run(...row)
+        for (const write of letters) write()
       })
       blocks = new Map()
       letters = []
@@ -178,8 +204,8 @@ export function openOutcomeStore(path: string): OutcomeStore {
       }
       return [...found].sort((a, b) => a - b).map((chunk) => chunk * CHUNK_FRAMES)
     },
-    deadLetters(connection, limit) {
-      return sql.findLetters.all(connection, limit).map((row) => ({
+    deadLetters(connection, filter, limit) {
+      return sql.findLetters.all(connection, ...valuesOf(filter), limit).map((row) => ({
         partition: row['partition'] as number,
         offset: row['offset'] as number,
         mapping: row['mapping'] as string,
@@ -190,6 +216,18 @@ export function openOutcomeStore(path: string): OutcomeStore {
         detail: (row['detail'] as string | null) ?? undefined,
       }))
     },
+    deadMessages(connection, filter, after, limit) {
+      const places = sql.findDeadMessages.all(connection, after.partition, after.offset, ...valuesOf(filter), limit)
+      return places.map((row) => {
+        const [partition, offset] = [row['partition'] as number, row['offset'] as number]
+        const failed = sql.lettersOf.all(connection, partition, offset)
+        // There is one at least: it was found by one.
+        const code = failed[0]!['code'] as string
+        return { partition, offset, code, mappings: failed.map(({ mapping }) => mapping as string) }
+      })
+    },
+    countDeadMessages: (connection, filter) =>
+      sql.countDeadMessages.get(connection, -1, -1, ...valuesOf(filter))?.['count'] as number,
     expire(nowMs, { deadLetterDays, traceDays }) {
       transaction(() => {
         sql.expireLetters.run(nowMs - deadLetterDays * DAY_MS)
@@ -200,6 +238,14 @@ export function openOutcomeStore(path: string): OutcomeStore {
     },
     close: () => db.close(),
   }
+}
+
+/** Filled by `valuesOf`. */
+const filtered = '(? IS NULL OR code IN (SELECT value FROM json_each(?))) AND at_ms >= ? AND at_ms < ?'
+
+function valuesOf({ codes, fromMs, toMs }: DeadLetterFilter): SQLInputValue[] {
+  const list = codes === undefined ? null : JSON.stringify(codes)
+  return [list, list, fromMs ?? 0, toMs ?? Number.MAX_SAFE_INTEGER]
 }
 
 const tables = ['meta', 'ledgers', 'open_messages', 'dead_letters', 'trace_blocks']
@@ -228,7 +274,22 @@ function prepareStatements(db: DatabaseSync) {
     findBlocks: db.prepare('SELECT chunk FROM trace_blocks WHERE connection = ? AND partition = ? AND block = ?'),
     expireBlocks: db.prepare('DELETE FROM trace_blocks WHERE day < ?'),
     putLetter: db.prepare('INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    findLetters: db.prepare('SELECT * FROM dead_letters WHERE connection = ? ORDER BY at_ms DESC LIMIT ?'),
+    removeLetters: db.prepare('DELETE FROM dead_letters WHERE connection = ? AND partition = ? AND offset = ?'),
+    findLetters: db.prepare(
+      `SELECT * FROM dead_letters WHERE connection = ? AND ${filtered} ORDER BY at_ms DESC, offset DESC LIMIT ?`,
+    ),
+    findDeadMessages: db.prepare(
+      `SELECT DISTINCT partition, offset FROM dead_letters WHERE connection = ? AND (partition, offset) > (?, ?)
+       AND ${filtered} ORDER BY partition, offset LIMIT ?`,
+    ),
+    countDeadMessages: db.prepare(
+      `SELECT count(*) AS count FROM (SELECT DISTINCT partition, offset FROM dead_letters WHERE connection = ?
+       AND (partition, offset) > (?, ?) AND ${filtered})`,
+    ),
+    // The one that failed first comes first: its code is the one that the message counts under (`byEnd` in fold.ts).
+    lettersOf: db.prepare(
+      'SELECT mapping, code FROM dead_letters WHERE connection = ? AND partition = ? AND offset = ? ORDER BY at_ms, mapping',
+    ),
     expireLetters: db.prepare('DELETE FROM dead_letters WHERE at_ms < ?'),
     countLetters: db.prepare(
       'SELECT connection, count(*) AS count FROM (SELECT DISTINCT connection, partition, offset FROM dead_letters) GROUP BY connection',

@@ -97,9 +97,12 @@ function standingOf(
     if (books === undefined || offset < books.cursor) return undefined
     return ledger.isDeleted ? { state: 'discarded', code: 'CONNECTION_DELETED' } : { state: 'waiting' }
   }
-  const last = new Map(entries.map(({ group }) => [group.mapping ?? '', group]))
+  const last = new Map(entries.map(({ atMs, group }) => [group.mapping ?? '', { atMs, group }]))
+  // By their ends: of those that failed the first one says why.
   const groups = [...last.values()]
-  const legs = groups.at(-1)!.legs ?? 1
+    .sort((a, b) => a.atMs - b.atMs || ((a.group.mapping ?? '') < (b.group.mapping ?? '') ? -1 : 1))
+    .map(({ group }) => group)
+  const legs = entries.at(-1)!.group.legs ?? 1
   const waiting = groups.find(({ state }) => state === 'waiting')
   if (waiting !== undefined || groups.length < legs) {
     return ledger.isDeleted ? { state: 'discarded', code: 'CONNECTION_DELETED' } : withCode('waiting', waiting?.code)

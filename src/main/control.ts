@@ -1,11 +1,22 @@
 /** The control process: the control database, the configuration snapshot, the command line's socket, the status page, the archive. */
 import { mkdir, readFile } from 'node:fs/promises'
 import { createArchiveRunner, createRawLog } from '../archive/index.ts'
-import { createControlHandlers, readDiskUsage, serveControlHttp, type Roles } from '../api/index.ts'
+import {
+  createControlHandlers,
+  createRedeliveryApi,
+  createRedeliveryRoutes,
+  createSourceEventsApi,
+  createSourceEventsHandlers,
+  createSourceEventsRoutes,
+  readDiskUsage,
+  serveControlHttp,
+  type Roles,
+} from '../api/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { diskFileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics } from '../base/metrics.ts'
+import { createDebugger, type SourceDebugger } from '../debugger/index.ts'
 import { openJournal, type Journal, type Topic } from '../journal/index.ts'
 import type { PipelineStatus } from '../pipeline/index.ts'
 import { type Snapshot } from '../snapshot/index.ts'
@@ -38,6 +49,8 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
   const line = socketLine(paths)
   const roles = rolesOver(line, () => metrics.metrics())
   const handlers = createControlHandlers(controlParts({ store, roles, paths, options }))
+  const sourceDebugger = openDebugger(paths, journal, log, store)
+  const sourceEvents = createSourceEventsApi({ clock: systemClock, store, debugger: sourceDebugger })
   const http = await serveControlHttp({
     store,
     roles,
@@ -45,14 +58,19 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
     log,
     socketPath: paths.socketOf('http'),
     disk: () => readDiskUsage(paths.data, systemClock),
-    routes: [],
+    routes: [
+      ...createRedeliveryRoutes(createRedeliveryApi({ store, roles })),
+      ...createSourceEventsRoutes(sourceEvents),
+    ],
   })
   const archive = openArchive(paths, journal, log, line, store)
   archive.start()
+  sourceDebugger.start()
   return {
-    handlers: { ...handlers, metrics: () => metrics.metrics() },
+    handlers: { ...handlers, ...createSourceEventsHandlers(sourceEvents), metrics: () => metrics.metrics() },
     lines,
     async stop() {
+      await sourceDebugger.stop()
       await archive.stop()
       await http.close()
       await journal.close()
@@ -153,6 +171,16 @@ export function controlParts(parts: { store: Store; roles: Roles; paths: Paths; 
     },
     baseUrl: () => baseUrlOf(options),
   }
+}
+
+function openDebugger(paths: Paths, journal: Journal, log: Logger, store: Store): SourceDebugger {
+  return createDebugger({
+    journal,
+    path: paths.debuggerDatabase,
+    clock: systemClock,
+    log,
+    sources: async () => new Set((await store.snapshot()).sources.map(({ number }) => number)),
+  })
 }
 
 function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, store: Store) {

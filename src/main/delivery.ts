@@ -1,4 +1,4 @@
-import { createDelivery, openOutcomeStore, type Delivery } from '../delivery/index.ts'
+import { createDelivery, openOutcomeStore, type DeadLetterFilter, type Delivery } from '../delivery/index.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
 import { openSettings } from '../base/secrets.ts'
 import { openCatalog, openEgress, sendRequestOf } from './outside.ts'
@@ -40,6 +40,7 @@ export async function openDelivery(
     metrics,
     store,
     partition: OUTCOMES_PARTITION,
+    newId: context.newId,
     definitionOf: (type) => catalog.destination(type),
     makeSendRequest: ({ connection, timeoutMs }) => sendRequestOf(egress, connection, timeoutMs),
     openSettings: (sealed) => openSettings(sealed, secrets),
@@ -54,6 +55,11 @@ export async function openDelivery(
   }
 }
 
+interface AboutDeadLetters {
+  connection: number
+  filter: DeadLetterFilter
+}
+
 export function deliveryHandlers(delivery: Delivery): LocalHandlers {
   return {
     status: () => delivery.status(),
@@ -62,6 +68,23 @@ export function deliveryHandlers(delivery: Delivery): LocalHandlers {
       return delivery.trace(source, partition, offset)
     },
     recount: () => delivery.recount(),
+    deadLetters: (params) => {
+      const { connection, filter, limit } = params as AboutDeadLetters & { limit: number }
+      return delivery.deadLetters(connection, filter, limit)
+    },
+    countDeadMessages: (params) => {
+      const { connection, filter } = params as AboutDeadLetters
+      return delivery.countDeadMessages(connection, filter)
+    },
+    redeliver: (params) => {
+      const { connection, order } = params as { connection: number; order: Parameters<Delivery['redeliver']>[1] }
+      return delivery.redeliver(connection, order)
+    },
+    redeliveries: async (params) => delivery.redeliveries((params as { connection: number }).connection),
+    cancelRedelivery: (params) => {
+      const { connection, id } = params as { connection: number; id: string }
+      return delivery.cancelRedelivery(connection, id)
+    },
     lowWatermark: async (params) => delivery.lowWatermark((params as { partition: number }).partition),
   }
 }

@@ -12,6 +12,8 @@ export interface Paths {
   ids: string
   controlDatabase: string
   deliveryDatabase: string
+  /** What the source debugger keeps; may be removed while nothing runs. */
+  debuggerDatabase: string
   socketOf(role: string): string
 }
 
@@ -27,6 +29,7 @@ export function pathsOf(dataDirectory: string): Paths {
     ids: join(dataDirectory, 'ids'),
     controlDatabase: join(dataDirectory, 'control.db'),
     deliveryDatabase: join(dataDirectory, 'delivery.db'),
+    debuggerDatabase: join(dataDirectory, 'debugger.sqlite'),
     socketOf: (role) => join(run, `${role}.sock`),
   }
 }

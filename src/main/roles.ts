@@ -2,7 +2,7 @@
 import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
 import { AppError } from '../base/errors.ts'
 import type { LoaderStatus, QueryItem, Roles } from '../api/index.ts'
-import type { ConnectionStatus, DeliveryTrace } from '../delivery/index.ts'
+import type { ConnectionStatus, DeliveryTrace, KeptDeadLetter, Redelivery } from '../delivery/index.ts'
 import type { SyncRecord, WarehouseTrace } from '../loader/index.ts'
 import type { CountDifference, PipelineStatus, TracedFrame } from '../pipeline/index.ts'
 import type { Paths } from './paths.ts'
@@ -58,6 +58,15 @@ export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles 
     deliveryTrace: async (source, partition, offset) =>
       (await line.call('delivery', 'trace', { source, partition, offset })) as DeliveryTrace[],
     deliveryRecount: async () => (await line.call('delivery', 'recount')) as string[],
+    deadLetters: async (connection, filter, limit) =>
+      (await line.call('delivery', 'deadLetters', { connection, filter, limit })) as KeptDeadLetter[],
+    countDeadMessages: async (connection, filter) =>
+      (await line.call('delivery', 'countDeadMessages', { connection, filter })) as number,
+    redeliver: async (connection, order) =>
+      (await line.call('delivery', 'redeliver', { connection, order })) as Redelivery,
+    redeliveries: async (connection) => (await line.call('delivery', 'redeliveries', { connection })) as Redelivery[],
+    cancelRedelivery: async (connection, id) =>
+      (await line.call('delivery', 'cancelRedelivery', { connection, id })) as boolean,
     loaderStatus: async () => (await line.call('loader', 'status')) as LoaderStatus,
     loaderTrace: async (source, partition, offset) =>
       (await line.call('loader', 'trace', { source, partition, offset })) as WarehouseTrace[],

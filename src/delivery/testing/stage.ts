@@ -122,6 +122,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
       log: silentLogger,
       store,
       partition: 0,
+      newId: randomUUID,
       definitionOf: async (type) => options.definitionOf?.(type) ?? webhook,
       makeSendRequest:
         ({ connection, timeoutMs }) =>

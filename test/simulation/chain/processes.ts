@@ -204,6 +204,7 @@ async function openDelivery(world: World, process: Process, life: number, fail: 
     log: silentLogger,
     store: world.savedOutcomes.open(process),
     partition: 0,
+    newId: () => world.random.uuid(),
     definitionOf: async () => webhook,
     makeSendRequest: world.vendor.makeSendRequest(process, life, (what) => world.trace(what)),
     openSettings: (sealed) => sealed as ReturnType<Parameters<typeof createDelivery>[0]['openSettings']>,

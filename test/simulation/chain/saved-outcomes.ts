@@ -2,7 +2,7 @@
  * What delivery keeps in its database, in memory: a kill leaves the last checkpoint, a power cut any since the last one that was
  * synced, or nothing at all. Each checkpoint is whole.
  */
-import type { DeadLetter, OutcomeStore } from '../../../src/delivery/index.ts'
+import type { DeadLetter, DeadLetterFilter, OutcomeStore } from '../../../src/delivery/index.ts'
 import { ledgerFromJson, ledgerToJson, type Ledger, type OpenMessage } from '../../../src/delivery/ledger.ts'
 import { eachOffset } from '../../../src/delivery/offset-runs.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
@@ -36,10 +36,8 @@ export class SavedOutcomes {
   /** The database as one process has it: nothing is written once that is dead. */
   open(process: Process): OutcomeStore {
     const current = (): Checkpoint | undefined => this.#versions.at(-1)
-    const noted: { places: [string, number][]; letters: [string, DeadLetter & { connection: number }][] } = {
-      places: [],
-      letters: [],
-    }
+    type Letters = Checkpoint['letters']
+    const noted: { places: [string, number][]; letters: ((letters: Letters) => void)[] } = { places: [], letters: [] }
     const push = (version: Checkpoint): void => {
       if (process.isAlive) this.#versions.push(version)
     }
@@ -69,10 +67,14 @@ export class SavedOutcomes {
           eachOffset(group.offsets, (at) => {
             const key = `${outcome.connection} ${partition} ${at}`
             noted.places.push([key, offset])
+            if (group.again !== undefined)
+              noted.letters.push((letters) => {
+                for (const each of letters.keys()) if (each.startsWith(`${key} `)) letters.delete(each)
+              })
             if (state !== 'discarded') return
             const place = { connection: outcome.connection, partition, offset: at, mapping }
             const letter = { ...place, code, status, attempts: attempt, atMs: outcome.timeMs, detail }
-            noted.letters.push([`${key} ${mapping}`, letter])
+            noted.letters.push((letters) => letters.set(`${key} ${mapping}`, letter))
           })
         }
       },
@@ -88,7 +90,7 @@ export class SavedOutcomes {
         }
         for (const ledger of ledgers) saveLedger(next, ledger)
         for (const [key, offset] of noted.places) next.places.set(key, [...(next.places.get(key) ?? []), offset])
-        for (const [key, letter] of noted.letters) next.letters.set(key, letter)
+        for (const write of noted.letters) write(next.letters)
         noted.places = []
         noted.letters = []
         push(next)
@@ -105,8 +107,12 @@ export class SavedOutcomes {
           .sort((a, b) => a - b)
           .map((n) => n * chunkFrames)
       },
-      deadLetters: (connection, limit) =>
-        [...(current()?.letters.values() ?? [])].filter((letter) => letter.connection === connection).slice(0, limit),
+      deadLetters: (connection, filter, limit) => lettersIn(current(), connection, filter).slice(0, limit),
+      deadMessages: (connection, filter, after, limit) =>
+        deadMessagesIn(current(), connection, filter)
+          .filter(({ offset }) => offset > after.offset)
+          .slice(0, limit),
+      countDeadMessages: (connection, filter) => deadMessagesIn(current(), connection, filter).length,
       expire: () => {
         const counts = new Map<number, Set<number>>()
         for (const { connection, offset } of current()?.letters.values() ?? [])
@@ -116,6 +122,23 @@ export class SavedOutcomes {
       close() {},
     }
   }
+}
+
+function lettersIn(checkpoint: Checkpoint | undefined, connection: number, filter: DeadLetterFilter) {
+  return [...(checkpoint?.letters.values() ?? [])].filter(
+    (letter) =>
+      letter.connection === connection &&
+      (filter.codes?.includes(letter.code) ?? true) &&
+      letter.atMs >= (filter.fromMs ?? 0) &&
+      letter.atMs < (filter.toMs ?? Infinity),
+  )
+}
+
+/** The simulated world has one partition and one mapping. */
+function deadMessagesIn(checkpoint: Checkpoint | undefined, connection: number, filter: DeadLetterFilter) {
+  return lettersIn(checkpoint, connection, filter)
+    .map(({ partition, offset, code, mapping }) => ({ partition, offset, code, mappings: [mapping] }))
+    .sort((a, b) => a.offset - b.offset)
 }
 
 function empty(): Checkpoint {
