@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
 import type { Config, Store } from '../store/index.ts'
+import { createDeliveryHistoryApi } from './delivery-history.ts'
 import { readDiskUsage } from './disk-usage.ts'
 import { examine } from './doctor.ts'
 import type { Roles } from './roles.ts'
@@ -27,6 +28,7 @@ export interface ControlParts {
 export function createControlHandlers(parts: ControlParts): LocalHandlers {
   const { store, roles, clock, dataDirectory } = parts
   const disk = () => readDiskUsage(dataDirectory, clock)
+  const history = createDeliveryHistoryApi({ store, roles, clock })
   const redelivery = createRedeliveryApi({ store, roles })
   return {
     async apply(params) {
@@ -68,6 +70,10 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
     signInLink: async () => `${parts.baseUrl()}/sign-in/${await store.createSignInLink()}`,
     firstWriteKey: async () =>
       (await store.snapshot()).sources.find((source) => source.isEnabled)?.writeKeys[0] ?? null,
+    deliveryHistory: (params) => {
+      const { destination, window } = params as { destination: string; window: string }
+      return history(destination, window)
+    },
     deadLetters: (params) => {
       const { destination, query, limit } = params as { destination: string; query: DeadLetterQuery; limit: number }
       return redelivery.deadLetters(destination, query, limit)

@@ -1,8 +1,10 @@
 /** What the control process asks the others for. `main/` answers it over their sockets, or in process when no server runs. */
 import type {
   ConnectionStatus,
+  BucketSeconds,
   DeadLetterFilter,
   DeliveryTrace,
+  History,
   KeptDeadLetter,
   Redelivery,
 } from '../delivery/index.ts'
@@ -27,6 +29,7 @@ export interface Roles {
   deliveryRecount(): Promise<string[]>
   /** Newest first. */
   deadLetters(connection: number, filter: DeadLetterFilter, limit: number): Promise<KeptDeadLetter[]>
+  deliveryHistory(connection: number, seconds: BucketSeconds, fromMs: number, toMs: number): Promise<History>
   countDeadMessages(connection: number, filter: DeadLetterFilter): Promise<number>
   redeliver(connection: number, order: { filter: DeadLetterFilter; messagesPerSecond?: number }): Promise<Redelivery>
   redeliveries(connection: number): Promise<Redelivery[]>

@@ -11,6 +11,7 @@ const commands: Record<string, () => Promise<Command>> = {
   sql: async () => (await import('./sql.ts')).command,
   events: async () => (await import('./events.ts')).command,
   sync: async () => (await import('./sync.ts')).command,
+  history: async () => (await import('./history.ts')).command,
   'dead-letters': async () => (await import('./dead-letters.ts')).command,
   redeliver: async () => (await import('./redeliver.ts')).command,
   demo: async () => (await import('./demo.ts')).command,

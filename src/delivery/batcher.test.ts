@@ -16,7 +16,7 @@ function legOf(offset: number, payload: JsonObject, more: Partial<PendingLeg> = 
     matches: () => true,
     payloadOf: () => ({ ok: true as const, payload }),
   }
-  const owed = { partition: 0, offset, json, legCount: 1, order: undefined }
+  const owed = { partition: 0, offset, receivedAtMs: 0, json, legCount: 1, order: undefined }
   return { owed, mapping, payload, attempt: 0, step: 0, firstAttemptAtMs: 0, isWaiting: false, ...more }
 }
 

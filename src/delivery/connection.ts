@@ -14,6 +14,7 @@ import { DueQueue } from './due-queue.ts'
 import type { EventMessage } from './event-message.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
+import type { Tally } from './history.ts'
 import { createLane, type Lane } from './lane.ts'
 import { isReported, moveCursor, partitionOf, waitingTotal, type Ledger, type Leg, type OpenMessage } from './ledger.ts'
 import { eachOffset } from './offset-runs.ts'
@@ -43,6 +44,7 @@ export interface ConnectionParts {
   /** Bytes of messages in hand at most, as of now. */
   bytesMax: () => number
   onAttempt: (result: AttemptResult, legs: readonly PendingLeg[]) => void
+  tally: Tally
 }
 
 interface Waiting {
@@ -205,6 +207,7 @@ export class Connection {
     const owed: Owed = {
       partition,
       offset,
+      receivedAtMs: message.receivedAtMs,
       json: decision.kind === 'drop' ? '' : decision.message.json,
       legCount: reported.length + mappings.length,
       order: undefined,
@@ -305,7 +308,7 @@ export class Connection {
   // ---- What has become durable ---------------------------------------------------------------------------------------
 
   apply(outcome: Outcome): void {
-    fold(this.ledger, outcome)
+    fold(this.ledger, outcome, this.#parts.tally)
     if (outcome.kind === 'outcomes') for (const group of outcome.body.groups) this.#applyGroup(group)
     this.#openCount = 0
     for (const books of this.ledger.partitions.values()) this.#openCount += books.open.size
@@ -383,7 +386,7 @@ export class Connection {
     const open = this.ledger.partitions.get(partition)?.open.get(offset)
     const leg = open?.legs.find(({ mapping, state }) => mapping === waiting.mapping && state === 'waiting')
     if (open === undefined || leg === undefined || this.#repeats.has(keyOf(waiting))) return
-    const owed: Owed = { partition, offset, json: '', legCount: open.legCount, order: leg.order }
+    const owed: Owed = { partition, offset, receivedAtMs: 0, json: '', legCount: open.legCount, order: leg.order }
     this.#repeats.add(keyOf(waiting))
     const message = await this.#parts.readMessage(partition, offset)
     if (this.#plan !== plan || this.#isClosed) {
@@ -399,6 +402,7 @@ export class Connection {
     const left = messageForRetry(plan, message)
     if (left === undefined) return end('dropped', 'FILTERED_BY_RULES')
     owed.json = left.json
+    owed.receivedAtMs = message.receivedAtMs
     const pending = this.#legOf(owed, mapping, left, leg)
     if (pending !== undefined) this.#lane!.offer(pending)
   }
@@ -420,7 +424,7 @@ export class Connection {
     }
     for (const { waiting, open, leg } of this.#waitingLegs()) {
       if (leg.firstAttemptAtMs === 0 || windowEndMs(leg.firstAttemptAtMs, this.#plan!.delivery) > nowMs) continue
-      const owed: Owed = { ...waiting, json: '', legCount: open.legCount, order: leg.order }
+      const owed: Owed = { ...waiting, receivedAtMs: 0, json: '', legCount: open.legCount, order: leg.order }
       this.#repeats.add(keyOf(waiting))
       this.#append(endOf(owed, waiting.mapping, leg, 'discarded', leg.code ?? 'INTERNAL'))
     }
@@ -446,7 +450,7 @@ export class Connection {
     for (const leg of this.#lane!.drain()) this.#dropLeg(leg, code)
     this.#due.drain()
     for (const { waiting, open, leg } of [...this.#waitingLegs()]) {
-      const owed: Owed = { ...waiting, json: '', legCount: open.legCount, order: leg.order }
+      const owed: Owed = { ...waiting, receivedAtMs: 0, json: '', legCount: open.legCount, order: leg.order }
       this.#repeats.add(keyOf(waiting))
       this.#append(endOf(owed, waiting.mapping, leg, 'dropped', code))
     }

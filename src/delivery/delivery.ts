@@ -16,6 +16,7 @@ import { Connection } from './connection.ts'
 import { exportMetrics } from './delivery-metrics.ts'
 import { createDispatcher, Stream, type Dispatcher, type Member } from './dispatcher.ts'
 import { EventMessage } from './event-message.ts'
+import type { BucketSeconds, History } from './history.ts'
 import { createLedger, type Ledger, type Redelivery } from './ledger.ts'
 import type { DeadLetterFilter } from './outcome-frame.ts'
 import { createOutcomeLog, type OutcomeLog } from './outcome-log.ts'
@@ -68,6 +69,8 @@ export interface Delivery {
   lastDeliveredAt(): number | undefined
   /** Newest first. */
   deadLetters(connection: number, filter: DeadLetterFilter, limit: number): Promise<KeptDeadLetter[]>
+  /** What became of the messages of a connection over time; up to half a second behind. */
+  history(connection: number, seconds: BucketSeconds, fromMs: number, toMs: number): History
   /** How many messages a redelivery with this filter would take now. */
   countDeadMessages(connection: number, filter: DeadLetterFilter): Promise<number>
   /** Orders a redelivery and resolves when that is durable. Throws `unknown_destination`,
@@ -183,6 +186,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       bytesMax: () =>
         Math.min(IN_HAND_BYTES_MAX, Math.max(IN_HAND_BYTES_MIN, IN_HAND_BYTES_TOTAL_MAX / connections.size)),
       onAttempt: (result, legs) => onAttempt?.(ledger.connection, result, legs.length),
+      tally: store.tally,
     })
   }
 
@@ -537,6 +541,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       await parts.settle()
       return await countDeadMessages(parts, filter)
     },
+    history: (connection, seconds, fromMs, toMs) => store.history(connection, seconds, fromMs, toMs),
     redeliver: orderRedelivery,
     redeliveries: (connection) => ledgerOf(connection)?.redeliveries.map((each) => ({ ...each })) ?? [],
     async cancelRedelivery(number, id) {

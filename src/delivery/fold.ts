@@ -1,6 +1,7 @@
 /** Folds the topic `outcomes` into ledgers. Pure, and indifferent to where it starts: a frame folded into a state that already
  *  knows it changes no count. */
 import { droppedCodes } from '../protocol/index.ts'
+import type { Tally } from './history.ts'
 import {
   increment,
   isReported,
@@ -18,14 +19,16 @@ import type { ConnectionBody, Outcome, OutcomeGroup } from './outcome-frame.ts'
 /** Discarded without a payload to keep. */
 const codesWithoutPayload = new Set(['WINDOW_EXHAUSTED', 'CONNECTION_DELETED', 'JOURNAL_CORRUPT'])
 
-export function fold(ledger: Ledger, outcome: Outcome): void {
-  if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body, outcome.timeMs)
+/** `tally` hears of each end and each retry that was counted. */
+export function fold(ledger: Ledger, outcome: Outcome, tally: Tally = () => undefined): void {
+  const { timeMs } = outcome
+  if (outcome.kind === 'connection') return foldConnection(ledger, outcome.body, timeMs)
   // The cursors are of the moment before these groups, so they come first. A ledger made from nothing takes them over; what lies
   // below has still to be counted.
   for (const [partition, cursor] of Object.entries(outcome.body.cursors)) {
     moveCursor(partitionOf(ledger, Number(partition), 0), cursor)
   }
-  for (const group of outcome.body.groups) foldGroup(ledger, group, outcome.timeMs)
+  for (const group of outcome.body.groups) foldGroup(ledger, group, timeMs, tally)
 }
 
 function foldConnection(ledger: Ledger, body: ConnectionBody, timeMs: number): void {
@@ -57,20 +60,46 @@ function foldDeleted(ledger: Ledger, body: Extract<ConnectionBody, { event: 'del
   }
 }
 
-function foldGroup(ledger: Ledger, group: OutcomeGroup, timeMs: number): void {
+function foldGroup(ledger: Ledger, group: OutcomeGroup, timeMs: number, tally: Tally): void {
   const books = partitionOf(ledger, group.partition, 0)
   const isSimple = (group.legs ?? 1) === 1 && group.state !== 'waiting'
   if (group.state === 'delivered' && timeMs > ledger.lastDeliveredAtMs) ledger.lastDeliveredAtMs = timeMs
+  let retries = 0
+  // How many messages ended and how.
+  const ends = new Map<string, { end: End; count: number }>()
+  const note = (end: End): void => {
+    const key = `${end.state} ${end.code}`
+    const found = ends.get(key)
+    if (found === undefined) ends.set(key, { end, count: 1 })
+    else found.count++
+  }
   eachOffset(group.offsets, (offset) => {
     const open = books.open.get(offset)
     if (open === undefined && (offset < books.cursor || books.ended.has(offset))) {
       if (group.again === undefined) return
       reopenMessage(ledger, books, offset, group.again, group.redelivery)
     }
-    if ((group.attempt ?? 0) > 1) ledger.retries++
-    if (open === undefined && isSimple) endMessage(ledger, books, offset, group.state, group.code)
-    else foldLeg(ledger, books, offset, open, group, timeMs)
+    if ((group.attempt ?? 0) > 1) retries++
+    if (open === undefined && isSimple) note(endMessage(ledger, books, offset, group.state, group.code))
+    else {
+      const end = foldLeg(ledger, books, offset, open, group, timeMs)
+      if (end !== undefined) note(end)
+    }
   })
+  ledger.retries += retries
+  if (retries > 0) tally(ledger.connection, timeMs, { state: 'retried', code: group.code ?? '', count: retries })
+  for (const { end, count } of ends.values()) {
+    const latencyMs =
+      end.state === 'delivered' && group.receivedAtMs !== undefined ? timeMs - group.receivedAtMs : undefined
+    tally(ledger.connection, timeMs, { ...end, count, ...(latencyMs === undefined ? {} : { latencyMs }) })
+  }
+}
+
+/** How a message counts in the end. */
+interface End {
+  state: 'delivered' | 'dropped' | 'discarded'
+  /** Empty when delivered. */
+  code: string
 }
 
 /** A dead letter is waiting again. */
@@ -97,7 +126,7 @@ function foldLeg(
   open: OpenMessage | undefined,
   group: OutcomeGroup,
   timeMs: number,
-): void {
+): End | undefined {
   const message = open ?? { legCount: 1, legs: [] }
   if (open === undefined) books.open.set(offset, message)
   books.changed.add(offset)
@@ -107,9 +136,9 @@ function foldLeg(
   if (index < 0) message.legs.push(leg)
   // An end is final, whatever is said later.
   else if (message.legs[index]!.state === 'waiting') message.legs[index] = leg
-  if (!isReported(message) || message.legs.some(({ state }) => state === 'waiting')) return
+  if (!isReported(message) || message.legs.some(({ state }) => state === 'waiting')) return undefined
   const { state, code } = endOf(message.legs)
-  endMessage(ledger, books, offset, state, code)
+  return endMessage(ledger, books, offset, state, code)
 }
 
 function legOf(group: OutcomeGroup, timeMs: number): Leg {
@@ -146,15 +175,20 @@ function endMessage(
   offset: number,
   state: OutcomeGroup['state'],
   code = 'INTERNAL',
-): void {
+): End {
   if (books.open.delete(offset)) books.changed.add(offset)
   if (offset >= books.cursor) books.ended.add(offset)
-  if (state === 'delivered') ledger.delivered++
-  else if (state === 'dropped') increment(ledger.dropped, code)
-  else {
-    increment(ledger.discarded, code)
-    if (hasPayload(code)) ledger.deadLetters++
+  if (state === 'delivered') {
+    ledger.delivered++
+    return { state, code: '' }
   }
+  if (state === 'dropped') {
+    increment(ledger.dropped, code)
+    return { state, code }
+  }
+  increment(ledger.discarded, code)
+  if (hasPayload(code)) ledger.deadLetters++
+  return { state: 'discarded', code }
 }
 
 /** Whether a message discarded with this code becomes a dead letter. */

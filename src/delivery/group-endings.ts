@@ -59,7 +59,10 @@ function outcomeOf(
   }
   if (owed.legCount !== 1) group.legs = owed.legCount
   if (ending.status !== undefined) group.status = ending.status
-  if (ending.kind === 'delivered') return group
+  if (ending.kind === 'delivered') {
+    group.receivedAtMs = owed.receivedAtMs
+    return group
+  }
   group.code = ending.code
   const detail = excerpt(ending.detail, plan, detailMax(nowMs))
   if (detail !== undefined) group.detail = detail

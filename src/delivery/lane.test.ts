@@ -73,7 +73,7 @@ function open({
   })
   const mapping = plan.mappings[0]!
   const offer = (offset: number, isWaiting = false) => {
-    const owed = { partition: 0, offset, json: String(offset), legCount: 1, order: undefined }
+    const owed = { partition: 0, offset, receivedAtMs: 0, json: String(offset), legCount: 1, order: undefined }
     const leg: PendingLeg = { owed, mapping, payload: {}, attempt: 0, step: 0, firstAttemptAtMs: 0, isWaiting }
     lane.offer(leg)
   }

@@ -26,6 +26,8 @@ export interface OutcomeGroup {
   /** HTTP status of the answer, if there was one. */
   status?: number
   latencyMs?: number
+  /** `delivered`: when the first of these messages was received. */
+  receivedAtMs?: number
   /** `waiting`: when to try again. */
   nextTryAtMs?: number
   /** `waiting`: when the first attempt was made; the retry window starts there. */

@@ -5,6 +5,7 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { hasPayload } from './fold.ts'
+import { historySchema, openHistory, type HistoryTables, type Tally } from './history.ts'
 import { ledgerFromJson, ledgerToJson, type Ledger, type OpenMessage } from './ledger.ts'
 import { eachOffset } from './offset-runs.ts'
 import type { DeadLetterFilter, Outcome, OutcomeGroup } from './outcome-frame.ts'
@@ -49,6 +50,10 @@ export interface OutcomeStore {
   reset(): void
   /** Notes what an outcome says for the indexes; written with the next `save`. */
   index(outcome: Outcome, offset: number): void
+  /** Hears what the fold counts; written with the next `save`. */
+  tally: Tally
+  /** What became of a connection's messages over time, as of the last `save`. */
+  history: HistoryTables['read']
   /** Writes the ledgers and everything noted, in one transaction. */
   save(journalId: string, covered: number, ledgers: Iterable<Ledger>): void
   /** Makes the last `save` survive a power cut. */
@@ -98,6 +103,7 @@ export function openOutcomeStore(path: string): OutcomeStore {
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000')
   prepareSchema(db)
   const sql = prepareStatements(db)
+  const history = openHistory(db)
   let blocks = new Map<string, SQLInputValue[]>()
   /** In the order in which they were said: a dead letter may be delivered again, and fail again. */
   let letters: (() => void)[] = []
@@ -170,8 +176,11 @@ export function openOutcomeStore(path: string): OutcomeStore {
     reset() {
       blocks = new Map()
       letters = []
+      history.forget()
       transaction(() => db.exec(tables.map((table) => `DELETE FROM ${table};`).join('\n')))
     },
+    tally: history.tally,
+    history: history.read,
     index(outcome, offset) {
       if (outcome.kind !== 'outcomes') return
       for (const group of outcome.body.groups) noteGroup(outcome.connection, group, outcome.timeMs, offset)
@@ -186,6 +195,7 @@ export function openOutcomeStore(path: string): OutcomeStore {
         }
         for (const row of blocks.values()) sql.putBlock.run(...row)
         for (const write of letters) write()
+        history.write()
       })
       blocks = new Map()
       letters = []
@@ -233,6 +243,7 @@ export function openOutcomeStore(path: string): OutcomeStore {
         sql.expireLetters.run(nowMs - deadLetterDays * DAY_MS)
         sql.expireBlocks.run(Math.floor(nowMs / DAY_MS) - traceDays)
         trimDetails(sql)
+        history.expire(nowMs)
       })
       return new Map(sql.countLetters.all().map((row) => [row['connection'] as number, row['count'] as number]))
     },
@@ -248,12 +259,12 @@ function valuesOf({ codes, fromMs, toMs }: DeadLetterFilter): SQLInputValue[] {
   return [list, list, fromMs ?? 0, toMs ?? Number.MAX_SAFE_INTEGER]
 }
 
-const tables = ['meta', 'ledgers', 'open_messages', 'dead_letters', 'trace_blocks']
+const tables = ['meta', 'ledgers', 'open_messages', 'dead_letters', 'trace_blocks', 'history', 'latencies']
 
 function prepareSchema(db: DatabaseSync): void {
   const version = db.prepare('PRAGMA user_version').get()?.['user_version']
   if (version !== SCHEMA_VERSION) for (const table of tables) db.exec(`DROP TABLE IF EXISTS ${table}`)
-  db.exec(schema)
+  db.exec(schema + historySchema)
   db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
 }
 

@@ -5,6 +5,7 @@ import type { MappingPlan } from './plan.ts'
 export interface Owed {
   partition: number
   offset: number
+  receivedAtMs: number
   /** What goes out, as text. */
   json: string
   /** How many mappings it goes through in all. */

@@ -77,7 +77,7 @@ async function replay({ journal, partition, store, log, ledgers, foldedTo, index
       const outcome = decodeOutcome(item)
       if (outcome === undefined) continue
       if (item.offset >= indexedTo) store.index(outcome, item.offset)
-      if (item.offset >= foldedTo) fold(ledgerFor(ledgers, outcome.connection), outcome)
+      if (item.offset >= foldedTo) fold(ledgerFor(ledgers, outcome.connection), outcome, store.tally)
     }
   }
   await reader.close()

@@ -3,6 +3,8 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { createArchiveRunner, createRawLog } from '../archive/index.ts'
 import {
   createControlHandlers,
+  createDeliveryHistoryApi,
+  createDeliveryHistoryRoutes,
   createRedeliveryApi,
   createRedeliveryRoutes,
   createSourceEventsApi,
@@ -59,6 +61,7 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
     socketPath: paths.socketOf('http'),
     disk: () => readDiskUsage(paths.data, systemClock),
     routes: [
+      ...createDeliveryHistoryRoutes(createDeliveryHistoryApi({ store, roles, clock: systemClock })),
       ...createRedeliveryRoutes(createRedeliveryApi({ store, roles })),
       ...createSourceEventsRoutes(sourceEvents),
     ],

@@ -1,4 +1,10 @@
-import { createDelivery, openOutcomeStore, type DeadLetterFilter, type Delivery } from '../delivery/index.ts'
+import {
+  createDelivery,
+  openOutcomeStore,
+  type BucketSeconds,
+  type DeadLetterFilter,
+  type Delivery,
+} from '../delivery/index.ts'
 import type { LocalHandlers } from '../base/local-socket.ts'
 import { openSettings } from '../base/secrets.ts'
 import { openCatalog, openEgress, sendRequestOf } from './outside.ts'
@@ -55,6 +61,13 @@ export async function openDelivery(
   }
 }
 
+interface AboutHistory {
+  connection: number
+  seconds: BucketSeconds
+  fromMs: number
+  toMs: number
+}
+
 interface AboutDeadLetters {
   connection: number
   filter: DeadLetterFilter
@@ -71,6 +84,10 @@ export function deliveryHandlers(delivery: Delivery): LocalHandlers {
     deadLetters: (params) => {
       const { connection, filter, limit } = params as AboutDeadLetters & { limit: number }
       return delivery.deadLetters(connection, filter, limit)
+    },
+    history: async (params) => {
+      const { connection, seconds, fromMs, toMs } = params as AboutHistory
+      return delivery.history(connection, seconds, fromMs, toMs)
     },
     countDeadMessages: (params) => {
       const { connection, filter } = params as AboutDeadLetters

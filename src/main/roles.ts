@@ -2,7 +2,7 @@
 import { callLocal, streamLocal, type LocalHandlers } from '../base/local-socket.ts'
 import { AppError } from '../base/errors.ts'
 import type { LoaderStatus, QueryItem, Roles } from '../api/index.ts'
-import type { ConnectionStatus, DeliveryTrace, KeptDeadLetter, Redelivery } from '../delivery/index.ts'
+import type { ConnectionStatus, DeliveryTrace, History, KeptDeadLetter, Redelivery } from '../delivery/index.ts'
 import type { SyncRecord, WarehouseTrace } from '../loader/index.ts'
 import type { CountDifference, PipelineStatus, TracedFrame } from '../pipeline/index.ts'
 import type { Paths } from './paths.ts'
@@ -60,6 +60,8 @@ export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles 
     deliveryRecount: async () => (await line.call('delivery', 'recount')) as string[],
     deadLetters: async (connection, filter, limit) =>
       (await line.call('delivery', 'deadLetters', { connection, filter, limit })) as KeptDeadLetter[],
+    deliveryHistory: async (connection, seconds, fromMs, toMs) =>
+      (await line.call('delivery', 'history', { connection, seconds, fromMs, toMs })) as History,
     countDeadMessages: async (connection, filter) =>
       (await line.call('delivery', 'countDeadMessages', { connection, filter })) as number,
     redeliver: async (connection, order) =>

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { DeadLetterAnswer, RedeliveryAnswer } from '../../src/api/index.ts'
+import type { DeadLetterAnswer, DeliveryHistoryAnswer, RedeliveryAnswer } from '../../src/api/index.ts'
 import { assertBalanced, type ConnectionStatus, type Status } from '../support/accounting.ts'
 import { fakeVendor, type FakeVendor } from '../support/fake-vendor.ts'
 import { startPlatform, type Platform } from '../support/platform.ts'
@@ -77,6 +77,16 @@ test('dead letters are listed with what the destination answered, counted, and s
   assert.deepEqual([status.discarded, status.deadLetters, status.waiting], [{ 422: 1 }, 1, 0])
   const trace = await platform.cli('trace', 'dead-1')
   assert.match(trace.stdout, /REDELIVERY/)
+})
+
+test('the history of the destination tells both', async () => {
+  const { stdout } = await platform.cli('history', 'hook', '--window', '10m')
+  assert.match(stdout, /total +2 +3 /)
+  assert.match(stdout, /discarded 422: 1/)
+  const { status, answer } = await api('GET', 'hook/history?window=24h')
+  const { totals } = answer as DeliveryHistoryAnswer
+  assert.deepEqual([status, totals.delivered, totals.discarded], [200, 2, { 400: 2, 422: 1 }])
+  assert.equal((await api('GET', 'hook/history?window=1y')).status, 400)
 })
 
 test('the API does the same, says what is wrong, and needs a token', async () => {

@@ -78,6 +78,8 @@ export class SavedOutcomes {
           })
         }
       },
+      tally: () => undefined,
+      history: () => ({ buckets: [], latencyMs: undefined }),
       save(journalId, covered, ledgers) {
         const before = current() ?? empty()
         const next: Checkpoint = {
