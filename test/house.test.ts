@@ -25,6 +25,7 @@ const floors: Record<string, number> = {
   'src/loader': 6,
   'src/archive': 6,
   'src/debugger': 6,
+  'src/schema': 6,
   'src/gateway': 7,
   'src/api': 7,
   'src/main': 8,
