@@ -77,6 +77,11 @@ export const errorCodes = {
     meaning: 'The destination is disabled, so nothing can be sent to it again.',
     whatToDo: 'Enable it first.',
   },
+  event_not_blocked: {
+    status: 409,
+    meaning: 'Only an event that its source blocks can be archived.',
+    whatToDo: 'Block it first, or leave it on the list.',
+  },
   internal: {
     status: 500,
     meaning: 'Something failed in a way that nobody foresaw.',
@@ -91,6 +96,11 @@ export const errorCodes = {
     status: 500,
     meaning: 'Both copies of journal.json are damaged, so that no cursor could be trusted.',
     whatToDo: 'Restore journal.json from a backup of the data directory.',
+  },
+  managed_by_file: {
+    status: 409,
+    meaning: 'The config file owns this record, so that it cannot be changed here.',
+    whatToDo: 'Change the file and apply it.',
   },
   message_too_large: {
     status: 400,
@@ -162,6 +172,16 @@ export const errorCodes = {
     meaning: 'The command needs a running server, and none runs on this data directory.',
     whatToDo: 'Start the server, or set TRIBUTARY_DATA to its data directory.',
   },
+  slug_taken: {
+    status: 409,
+    meaning: 'There is a record of this kind with this slug.',
+    whatToDo: 'Choose another slug.',
+  },
+  source_in_use: {
+    status: 409,
+    meaning: 'A destination or a warehouse uses the source.',
+    whatToDo: 'Delete or disconnect it first.',
+  },
   source_not_found: {
     status: 404,
     meaning: 'There is no source with this slug.',
@@ -210,10 +230,20 @@ export const errorCodes = {
     whatToDo:
       'Check the id. Ids are found for at least 7 days; a message that was not answered with 200 was never taken.',
   },
+  unknown_event: {
+    status: 404,
+    meaning: 'The schema of the source has no event of this name.',
+    whatToDo: 'Look at the list of its events; names count with case and spaces.',
+  },
   unknown_method: {
     status: 404,
     meaning: 'A process was asked something that it does not know.',
     whatToDo: 'Use the command line of the version that runs.',
+  },
+  unknown_oauth_app: {
+    status: 404,
+    meaning: 'There is no OAuth app of this name.',
+    whatToDo: 'Look into the config file, at oauthApps.',
   },
   unknown_redelivery: {
     status: 404,
@@ -224,6 +254,11 @@ export const errorCodes = {
     status: 401,
     meaning: 'The write key is missing or belongs to no source.',
     whatToDo: 'Use a write key of a source; `tributary export` prints them.',
+  },
+  unknown_type: {
+    status: 400,
+    meaning: 'There is no kind of source of this name.',
+    whatToDo: 'List them with GET /tributary/v1/source-kinds.',
   },
   unknown_warehouse: {
     status: 404,

@@ -7,6 +7,8 @@ const commands: Record<string, () => Promise<Command>> = {
   apply: async () => (await import('./apply.ts')).command,
   export: async () => (await import('./export.ts')).command,
   status: async () => (await import('./status.ts')).command,
+  schema: async () => (await import('./schema.ts')).command,
+  sources: async () => (await import('./sources.ts')).command,
   trace: async () => (await import('./trace.ts')).command,
   sql: async () => (await import('./sql.ts')).command,
   events: async () => (await import('./events.ts')).command,

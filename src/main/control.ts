@@ -1,12 +1,17 @@
 /** The control process: the control database, the configuration snapshot, the command line's socket, the status page, the archive. */
+import { randomInt } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { createArchiveRunner, createRawLog } from '../archive/index.ts'
 import {
   createControlHandlers,
   createDeliveryHistoryApi,
   createDeliveryHistoryRoutes,
+  createSourceRoutes,
   createRedeliveryApi,
   createRedeliveryRoutes,
+  createSchemaApi,
+  createSchemaHandlers,
+  createSchemaRoutes,
   createSourceEventsApi,
   createSourceEventsHandlers,
   createSourceEventsRoutes,
@@ -18,6 +23,7 @@ import { systemClock } from '../base/clock.ts'
 import { diskFileSystem } from '../base/file-system.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { createMetrics } from '../base/metrics.ts'
+import { createSchema, type SchemaView } from '../schema/index.ts'
 import { createDebugger, type SourceDebugger } from '../debugger/index.ts'
 import { openJournal, type Journal, type Topic } from '../journal/index.ts'
 import type { PipelineStatus } from '../pipeline/index.ts'
@@ -53,6 +59,8 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
   const handlers = createControlHandlers(controlParts({ store, roles, paths, options }))
   const sourceDebugger = openDebugger(paths, journal, log, store)
   const sourceEvents = createSourceEventsApi({ clock: systemClock, store, debugger: sourceDebugger })
+  const schema = openSchema(paths, journal, log, store, metrics)
+  const schemaApi = createSchemaApi({ clock: systemClock, store, schema })
   const http = await serveControlHttp({
     store,
     roles,
@@ -61,21 +69,30 @@ export async function startControl(options: StartOptions, onFailed: (error: Erro
     socketPath: paths.socketOf('http'),
     disk: () => readDiskUsage(paths.data, systemClock),
     routes: [
+      ...createSourceRoutes({ store, publish: async () => void (await store.publish(paths.snapshot)) }),
       ...createDeliveryHistoryRoutes(createDeliveryHistoryApi({ store, roles, clock: systemClock })),
       ...createRedeliveryRoutes(createRedeliveryApi({ store, roles })),
+      ...createSchemaRoutes(schemaApi),
       ...createSourceEventsRoutes(sourceEvents),
     ],
   })
-  const archive = openArchive(paths, journal, log, line, store)
+  const archive = openArchive(paths, journal, log, line, store, schema)
   archive.start()
+  schema.start()
   sourceDebugger.start()
   return {
-    handlers: { ...handlers, ...createSourceEventsHandlers(sourceEvents), metrics: () => metrics.metrics() },
+    handlers: {
+      ...handlers,
+      ...createSchemaHandlers(schemaApi),
+      ...createSourceEventsHandlers(sourceEvents),
+      metrics: () => metrics.metrics(),
+    },
     lines,
     async stop() {
       await sourceDebugger.stop()
       await archive.stop()
       await http.close()
+      await schema.stop()
       await journal.close()
       await store.close()
     },
@@ -186,7 +203,32 @@ function openDebugger(paths: Paths, journal: Journal, log: Logger, store: Store)
   })
 }
 
-function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, store: Store) {
+function openSchema(
+  paths: Paths,
+  journal: Journal,
+  log: Logger,
+  store: Store,
+  registry: ReturnType<typeof createMetrics>,
+): SchemaView {
+  return createSchema({
+    journal,
+    path: paths.schemaDatabase,
+    clock: systemClock,
+    log,
+    seed: randomInt(2 ** 32),
+    sources: async () => new Set((await store.snapshot()).sources.map(({ number }) => number)),
+    registry,
+  })
+}
+
+function openArchive(
+  paths: Paths,
+  journal: Journal,
+  log: Logger,
+  line: Line,
+  store: Store,
+  schema: Pick<SchemaView, 'coveredThrough'>,
+) {
   let snapshot: Snapshot | undefined
   const rawLog = createRawLog({
     journal,
@@ -203,7 +245,10 @@ function openArchive(paths: Paths, journal: Journal, log: Logger, line: Line, st
     intervalMs: ARCHIVE_EVERY_MS,
     async lowWatermark(topic, partition) {
       snapshot = await store.snapshot()
-      return lowWatermark(line, topic, partition)
+      const mark = await lowWatermark(line, topic, partition)
+      // The schema reads from the archive what has left the hot journal.
+      const isOnlyCopy = topic === 'events' && !snapshot.settings.archive.isEnabled
+      return isOnlyCopy ? Math.min(mark, schema.coveredThrough(partition)) : mark
     },
     settings() {
       const settings = snapshot?.settings

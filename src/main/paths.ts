@@ -12,6 +12,8 @@ export interface Paths {
   ids: string
   controlDatabase: string
   deliveryDatabase: string
+  /** What the sources have sent, by name; a view of the journal. */
+  schemaDatabase: string
   /** What the source debugger keeps; may be removed while nothing runs. */
   debuggerDatabase: string
   socketOf(role: string): string
@@ -29,6 +31,7 @@ export function pathsOf(dataDirectory: string): Paths {
     ids: join(dataDirectory, 'ids'),
     controlDatabase: join(dataDirectory, 'control.db'),
     deliveryDatabase: join(dataDirectory, 'delivery.db'),
+    schemaDatabase: join(dataDirectory, 'schema.sqlite'),
     debuggerDatabase: join(dataDirectory, 'debugger.sqlite'),
     socketOf: (role) => join(run, `${role}.sock`),
   }

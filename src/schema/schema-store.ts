@@ -274,7 +274,7 @@ function prepareStatements(db: DatabaseSync) {
 }
 
 function lastSeenOf(table: string, condition: string): string {
-  return `UPDATE ${table} SET last_ms = max(last_ms, old.last_ms) FROM
+  return `UPDATE ${table} SET last_ms = max(${table}.last_ms, old.last_ms) FROM
     (SELECT name AS id, max(last_ms) AS last_ms FROM counts WHERE grp = ?1 AND hour < ?2 AND ${condition} GROUP BY name) AS old
     WHERE ${table}.id = old.id`
 }

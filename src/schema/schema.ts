@@ -41,10 +41,14 @@ export interface SchemaView {
   start(): void
   /** Reads what there is, for at most two seconds, writes it, and runs `read`. Nothing is written meanwhile. */
   ask<T>(read: (reader: SchemaReader) => T): Promise<T>
+  /** Runs `read` on what is written. */
+  look<T>(read: (reader: SchemaReader) => T): Promise<T>
   /** Forgets what was seen of a source until now. */
   clear(source: number): Promise<void>
   /** Takes a track event off the list, or puts it back. False when it was never seen. */
   setArchived(source: number, event: string, isArchived: boolean): Promise<boolean>
+  /** Removes what is too old, and the sources that are no more; done every hour by itself. */
+  expire(): Promise<void>
   /** Everything below this offset is counted, and would be after a power cut. */
   coveredThrough(partition: number): number
   /** Writes what was read, and closes the database. */
@@ -232,6 +236,8 @@ export function createSchema(parts: SchemaParts): SchemaView {
     return count
   }
 
+  const readerNow = async () => createSchemaReader(store, { nowMs: clock.now(), waiting: await waiting() })
+
   /** Has everything written that is there now, and runs `run` when nothing else does. */
   function settled<T>(run: () => T | Promise<T>): Promise<T> {
     const untilMs = clock.now() + QUESTION_MS
@@ -251,10 +257,11 @@ export function createSchema(parts: SchemaParts): SchemaView {
       })
       schedule(0)
     },
-    ask: (read) =>
-      settled(async () => read(createSchemaReader(store, { nowMs: clock.now(), waiting: await waiting() }))),
+    ask: (read) => settled(async () => read(await readerNow())),
+    look: (read) => alone(async () => read(await readerNow())),
     clear: (source) => settled(() => forget(source)),
     setArchived: (source, event, isArchived) => settled(() => store.setArchived(source, event, isArchived)),
+    expire: () => settled(expire),
     coveredThrough: (partition) => covered.get(partition) ?? 0,
     async stop() {
       isStopped = true

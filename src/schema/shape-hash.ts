@@ -261,10 +261,12 @@ export function createShapeHasher(seed: number): ShapeHasher {
 
   let sum1 = 0
   let sum2 = 0
+  /** 1 inside the message that a decision carries: its parts must not be taken for those of the decision. */
+  let level = 0
 
   function add(part: number): void {
-    sum1 = (sum1 + mix(r1, part)) | 0
-    sum2 = (sum2 + mix(r2, part)) | 0
+    sum1 = (sum1 + mix(r1, part * 2 + level)) | 0
+    sum2 = (sum2 + mix(r2, part * 2 + level)) | 0
   }
 
   function addBytes(at: number, part: number): number {
@@ -290,9 +292,14 @@ export function createShapeHasher(seed: number): ShapeHasher {
       : skipValue(to + 1)
   const ofProtocols = (from: number, to: number): number =>
     isName(from, to, words.omitted) ? addBytes(to + 1, 1024) : skipValue(to + 1)
-  // A decision has the message inside. The names of a message in a decision's place, and the other way round, do no harm.
+  // A decision has the message inside. That a call is read as if it could be a decision makes more shapes and does no harm.
   const ofFrame = (from: number, to: number): number => {
-    if (isName(from, to, words.message) && bytes[to + 1] === OPEN_OBJECT) return eachName(to + 1, ofMessage)
+    if (isName(from, to, words.message) && bytes[to + 1] === OPEN_OBJECT) {
+      level = 1
+      const after = eachName(to + 1, ofMessage)
+      level = 0
+      return after
+    }
     if (isName(from, to, words.code)) return addBytes(to + 1, 2048)
     return ofMessage(from, to)
   }
