@@ -28,6 +28,24 @@ const meanings: Record<string, string> = {
   'sources.*.settings.context': 'Likewise.',
   'sources.*.settings.integrations': 'Likewise.',
   'sources.*.settings.webhookToken': 'What callers must send. Kept as a hash. Default: nothing is asked for.',
+  'sources.*.settings.deliveryStrategy.strategy':
+    'Type `javascript` only, as the next ones: `batching` lets the browser library collect calls, `standard` sends each.',
+  'sources.*.settings.deliveryStrategy.config': 'Of the strategy: `size`, `timeout`, `keepalive`, …',
+  'sources.*.settings.plan': 'The `plan` of the settings for the browser library. Blocked events are added to it.',
+  'sources.*.settings.deviceModeFilters': 'False: filters of device-mode destinations do not run in the page.',
+  'sources.*.schema.blockedEvents':
+    'Events that are dropped as `event_setting`; page and screen calls are `Page Viewed` and `Screen Viewed`. With `schema` in the file, the API does not change it.',
+  'sources.*.schema.blockedTraits': 'Traits (dotted paths) that are taken out of identify calls.',
+  'sources.*.schema.blockedGroupTraits': 'Traits (dotted paths) that are taken out of group calls.',
+  'sources.*.schema.forwardBlockedEventsTo': 'Slug of a server-side source that gets the blocked events.',
+  'sources.*.oauth.app': 'Name of the OAuth app whose tokens it takes. Types `http-api`, `node` and `python`.',
+  'sources.*.oauth.required': 'True: a write key without a token is refused.',
+  'destinations.*.mode':
+    '`device`: it runs in the page, and the server sends nothing. Needs a source of type `javascript`.',
+  'destinations.*.consentCategories': 'Categories to which the user must have consented.',
+  'oauthApps.*.publicKeys': 'One or two RSA public keys in PEM form, by key id (`kid`).',
+  'oauthApps.*.tokenLifetime': 'How long its tokens are good.',
+  'oauthApps.*.scopes': 'What its tokens may be asked for.',
   'destinations.*.source': 'Slug of the one source whose messages it gets.',
   'destinations.*.type': 'A folder of connectors/destinations.',
   'destinations.*.name': 'Name for people. Default: the slug.',
@@ -123,6 +141,7 @@ export function configurationPage(): string {
     ...section('destinations', schemas.destination, 'destinations.*', 'By slug. Settings of a type: see its page.'),
     ...section('warehouses', schemas.warehouse, 'warehouses.*', 'By slug. Settings of a type: see its page.'),
     ...section('tokens', schemas.token, 'tokens.*', 'By name.'),
+    ...section('oauthApps', schemas.oauthApp, 'oauthApps.*', 'By name.'),
     ...Object.entries(shape).flatMap(([name, schema]) => section(name, schema, name, '')),
   ]
   const leftOver = Object.keys(meanings).filter((path) => !described.has(path))

@@ -40,6 +40,7 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
       return plan
     },
     export: () => store.exportConfig(),
+    sources: () => store.listSources(),
     status: async () => readStatus(await store.snapshot(), roles, disk),
     async trace(params) {
       const { messageId } = params as { messageId: string }

@@ -66,7 +66,7 @@ export interface SchemaControls {
 
 export interface BrowserSettings {
   /** Of the library's sending: `standard` sends each call, `batching` collects them. */
-  deliveryStrategy?: { strategy: 'standard' | 'batching'; config?: Record<string, unknown> }
+  deliveryStrategy?: { strategy: 'standard' | 'batching'; config?: Record<string, unknown> | undefined }
   /** The `plan` of the settings JSON, beside what blocked events make of it. */
   plan?: Record<string, unknown>
   /** Filters of device-mode destinations run in the page. Default true. */

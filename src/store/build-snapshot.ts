@@ -1,18 +1,28 @@
 /** From control records to what the data plane works from. Sealed strings stay sealed. */
-import type { DestinationRecord, Records, SourceRecord, WarehouseRecord } from './records.ts'
+import type {
+  DestinationRecord,
+  OAuthAppRecord,
+  Records,
+  SourceRecord,
+  StoredSchemaControls,
+  WarehouseRecord,
+} from './records.ts'
 import { fromJson } from './records.ts'
 import {
   defaultDeployment,
+  type BrowserSettings,
   type DeploymentSettings,
   type DestinationSnapshot,
   type FilterAction,
+  type OAuthAppSnapshot,
+  type SchemaControls,
   type Snapshot,
   type SourceSnapshot,
   type WarehouseSnapshot,
   type WebhookSnapshot,
 } from '../snapshot/index.ts'
-import type { ConfigSections, WebhookFieldsConfig } from './config-file/config.ts'
-import { isClientSideType, WEBHOOK_TYPE } from './source-types.ts'
+import type { ConfigSections, WebhookFieldsConfig, WebsiteSettingsConfig } from './config-file/config.ts'
+import { isClientSideType, isWebsiteType, WEBHOOK_TYPE } from './source-types.ts'
 
 /** The snapshot without what publishing adds. */
 export type SnapshotContent = Omit<Snapshot, 'number' | 'publishedAtMs'>
@@ -26,14 +36,16 @@ export function buildSnapshot(records: Records): SnapshotContent {
       name,
       ...(limit === null ? {} : { eventsPerSecond: limit }),
     })),
-    sources: records.sources.map(sourceSnapshot),
+    sources: records.sources.map((row) => sourceSnapshot(row, records.sources)),
     destinations: records.destinations.map(destinationSnapshot),
     warehouses: records.warehouses.map(warehouseSnapshot),
+    ...(records.oauthApps.length === 0 ? {} : { oauthApps: records.oauthApps.map(oauthAppSnapshot) }),
     settings: deploymentSettings(records.sections),
   }
 }
 
-function sourceSnapshot(row: SourceRecord): SourceSnapshot {
+function sourceSnapshot(row: SourceRecord, sources: readonly SourceRecord[]): SourceSnapshot {
+  const schema = schemaControls(row, sources)
   return {
     number: row.number,
     id: row.id,
@@ -48,6 +60,47 @@ function sourceSnapshot(row: SourceRecord): SourceSnapshot {
     ...(row.events_per_second === null ? {} : { eventsPerSecond: row.events_per_second }),
     ...(row.is_strict === 1 ? { isStrict: true } : {}),
     ...(row.type === WEBHOOK_TYPE ? { webhook: webhookSnapshot(row) } : {}),
+    ...(schema === undefined ? {} : { schema }),
+    ...(row.oauth_app === null ? {} : { oauth: { app: row.oauth_app, isRequired: row.is_oauth_required === 1 } }),
+    ...(isWebsiteType(row.type) && row.settings !== '{}' ? { browser: browserSettings(row) } : {}),
+  }
+}
+
+/** Undefined when nothing is blocked. A target that was deleted gets nothing more. */
+function schemaControls(
+  { schema_controls }: SourceRecord,
+  sources: readonly SourceRecord[],
+): SchemaControls | undefined {
+  const stored = fromJson<StoredSchemaControls>(schema_controls)
+  const { blockedEvents = [], blockedTraits = [], blockedGroupTraits = [], forwardBlockedEventsTo: target } = stored
+  if (blockedEvents.length + blockedTraits.length + blockedGroupTraits.length === 0) return undefined
+  const isThere = target !== undefined && sources.some(({ number }) => number === target)
+  return {
+    blockedEvents,
+    blockedTraits,
+    blockedGroupTraits,
+    ...(isThere ? { forwardBlockedEventsTo: target } : {}),
+  }
+}
+
+function browserSettings({ settings }: SourceRecord): BrowserSettings {
+  const { deliveryStrategy, plan, deviceModeFilters } = fromJson<WebsiteSettingsConfig>(settings)
+  return {
+    ...(deliveryStrategy === undefined ? {} : { deliveryStrategy }),
+    ...(plan === undefined ? {} : { plan }),
+    ...(deviceModeFilters === undefined ? {} : { hasDeviceModeFilters: deviceModeFilters }),
+  }
+}
+
+function oauthAppSnapshot(row: OAuthAppRecord): OAuthAppSnapshot {
+  return {
+    id: row.id,
+    workspace: row.workspace,
+    name: row.name,
+    publicKeys: fromJson(row.public_keys),
+    tokenLifetimeSeconds: row.token_lifetime_seconds,
+    scopes: fromJson(row.scopes),
+    revokedTokens: row.revokedTokens,
   }
 }
 
@@ -76,6 +129,8 @@ function destinationSnapshot(row: DestinationRecord): DestinationSnapshot {
     slug: row.slug,
     name: row.name,
     type: row.type,
+    ...(row.mode === 'device' ? { mode: 'device' as const } : {}),
+    ...(row.consent_categories === '[]' ? {} : { consentCategories: fromJson<string[]>(row.consent_categories) }),
     isEnabled: row.is_enabled === 1,
     settings: fromJson(row.settings),
     ...(row.auth === null ? {} : { auth: fromJson<Record<string, unknown>>(row.auth) }),

@@ -35,6 +35,10 @@ export async function makeFirstWorkspace(
       settings: '{}',
       webhook_token_hash: null,
       webhook_token_written_as: null,
+      schema_controls: '{}',
+      schema_managed_by: null,
+      oauth_app: null,
+      is_oauth_required: 0,
     })
     .execute()
   await trx.insertInto('write_keys').values({ write_key: writeKey, source, position: 0 }).execute()

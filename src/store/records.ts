@@ -5,12 +5,14 @@ import type {
   DestinationRow,
   FilterRow,
   MappingRow,
+  OAuthAppRow,
   SourceRow,
   Tables,
   TokenRow,
   WarehouseRow,
   WorkspaceRow,
 } from './tables.ts'
+import type { SchemaControls } from '../snapshot/index.ts'
 import type { ConfigSections } from './config-file/config.ts'
 
 export interface Records {
@@ -19,9 +21,14 @@ export interface Records {
   destinations: DestinationRecord[]
   warehouses: WarehouseRecord[]
   tokens: Selectable<TokenRow>[]
+  oauthApps: OAuthAppRecord[]
   sections: ConfigSections
 }
 
+export type OAuthAppRecord = Selectable<OAuthAppRow> & { revokedTokens: string[] }
+
+/** `SchemaControls` as they are stored: what is empty may be absent. */
+export type StoredSchemaControls = Partial<SchemaControls>
 export type SourceRecord = Selectable<SourceRow> & { writeKeys: string[] }
 export type DestinationRecord = Selectable<DestinationRow> & { mappings: MappingRow[]; filters: FilterRow[] }
 /** With the numbers of its sources. */
@@ -33,6 +40,10 @@ export async function readRecords(db: ControlDatabase): Promise<Records> {
   const mappings = groupBy(await list(db, 'mappings', 'position'), ({ destination }) => destination)
   const filters = groupBy(await list(db, 'filters', 'position'), ({ destination }) => destination)
   const warehouseSources = groupBy(await list(db, 'warehouse_sources', 'source'), ({ warehouse }) => warehouse)
+  const revoked = Map.groupBy(
+    await db.selectFrom('revoked_tokens').selectAll().orderBy('hash').execute(),
+    ({ app }) => app,
+  )
   const settings = await db.selectFrom('settings').select('sections').executeTakeFirst()
   return {
     workspaces: await list(db, 'workspaces', 'number'),
@@ -50,6 +61,10 @@ export async function readRecords(db: ControlDatabase): Promise<Records> {
       sources: (warehouseSources.get(row.number) ?? []).map(({ source }) => source),
     })),
     tokens: await list(db, 'tokens', 'name'),
+    oauthApps: (await list(db, 'oauth_apps', 'name')).map((row) => ({
+      ...row,
+      revokedTokens: (revoked.get(row.id) ?? []).map(({ hash }) => hash),
+    })),
     sections: settings === undefined ? {} : fromJson<ConfigSections>(settings.sections),
   }
 }

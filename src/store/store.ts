@@ -10,6 +10,7 @@ import type { Config } from './config-file/config.ts'
 import { exportConfig } from './config-file/export-config.ts'
 import type { Plan } from './config-file/plan.ts'
 import { openControlDatabase, type ControlDatabase } from './control-database.ts'
+import { createSourceEdits, type SourceEdits } from './edit-sources.ts'
 import { makeFirstWorkspace } from './first-workspace.ts'
 import { readRecords } from './records.ts'
 import type { Snapshot } from '../snapshot/index.ts'
@@ -27,7 +28,7 @@ export interface StoreOptions {
   eventsEnds: () => Promise<Record<number, number>>
 }
 
-export interface Store extends Access {
+export interface Store extends Access, SourceEdits {
   /** What the records say now. */
   snapshot(): Promise<Snapshot>
   /** Writes the snapshot to the file at `path`, if the file does not hold it yet; it survives a power cut from then on. */
@@ -88,6 +89,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     exportConfig: () => db.transaction().execute(async (trx) => exportConfig(await readRecords(trx))),
     ...createAccess(db, parts),
+    ...createSourceEdits(db, parts),
     close: () => db.destroy(),
   }
 }

@@ -20,6 +20,8 @@ export interface Tables {
   warehouses: WarehouseRow
   warehouse_sources: WarehouseSourceRow
   tokens: TokenRow
+  oauth_apps: OAuthAppRow
+  revoked_tokens: RevokedTokenRow
   sign_in_links: SignInLinkRow
   sessions: SessionRow
   settings: SettingsRow
@@ -49,7 +51,14 @@ export interface SourceRow {
   labels: string
   events_per_second: number | null
   is_strict: Flag
-  /** JSON of what a webhook source makes of its requests. */
+  /** JSON of `StoredSchemaControls`. */
+  schema_controls: string
+  /** `file` when the config file named the schema of this source. */
+  schema_managed_by: ManagedBy
+  /** Id of its OAuth app. */
+  oauth_app: string | null
+  is_oauth_required: Flag
+  /** JSON of the settings of its kind: what a webhook makes of its requests, what a website tells the browser library. */
   settings: string
   /** SHA-256 of the token that a webhook source asks for, hex. */
   webhook_token_hash: string | null
@@ -74,6 +83,9 @@ export interface DestinationRow {
   type: string
   name: string
   is_enabled: Flag
+  mode: 'cloud' | 'device'
+  /** JSON list of names. */
+  consent_categories: string
   /** JSON with sealed strings. */
   settings: string
   /** JSON with sealed strings: what an OAuth connector signs in with. */
@@ -142,6 +154,28 @@ export interface TokenRow {
   written_as: string | null
   managed_by: ManagedBy
   created_at: Fixed<number>
+}
+
+export interface OAuthAppRow {
+  id: Fixed<string>
+  workspace: Fixed<number>
+  name: Fixed<string>
+  /** JSON: key id -> PEM. */
+  public_keys: string
+  token_lifetime_seconds: number
+  /** JSON list. */
+  scopes: string
+  managed_by: ManagedBy
+  created_at: Fixed<number>
+}
+
+export interface RevokedTokenRow {
+  /** SHA-256, hex. */
+  hash: string
+  /** Id of the app. */
+  app: string
+  /** When the token would have expired. */
+  expires_at: number
 }
 
 export interface SignInLinkRow {

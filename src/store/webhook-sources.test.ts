@@ -58,7 +58,7 @@ test('settings of a source of another type, broken directives and bullets for no
   const { store } = await tryStore(t)
   await assert.rejects(
     configOf('sources:\n  api:\n    settings: { eventName: x }\n'),
-    /:3: sources\.api\.settings\.eventName: Only sources of type webhook have settings; this one is http-api\./,
+    /:3: sources\.api\.settings\.eventName: Sources of type http-api have no settings\./,
   )
   await assert.rejects(
     configOf('sources:\n  hook:\n    type: webhook\n    settings: { userId: { "@nothing": 1 } }\n'),

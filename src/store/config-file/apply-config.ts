@@ -10,6 +10,7 @@ import {
   type DestinationRecord,
   type Records,
   type SourceRecord,
+  type StoredSchemaControls,
   type WarehouseRecord,
 } from '../records.ts'
 import type { Flag, MappingRow } from '../tables.ts'
@@ -24,7 +25,15 @@ import {
   type WarehouseConfig,
 } from './config.ts'
 import { differences } from './differences.ts'
-import { destinationEntry, sectionEntries, sourceEntry, warehouseEntry } from './entries.ts'
+import {
+  destinationEntry,
+  oauthAppEntry,
+  schemaEntry,
+  sectionEntries,
+  sourceEntry,
+  warehouseEntry,
+  type SourceNames,
+} from './entries.ts'
 import { createPlan, type Plan, type PlanChange } from './plan.ts'
 import { configInvalid, type Path } from './problem.ts'
 import { sealMarked } from './seal-marked.ts'
@@ -58,6 +67,8 @@ class Application {
   #workspace = 0
   /** Numbers of sources by slug; of stored ones, then also of new ones. */
   #sources = new Map<string, number>()
+  /** Ids of OAuth apps by name. */
+  readonly #oauthApps = new Map<string, string>()
 
   constructor(trx: ControlDatabase, config: Config, options: ApplyOptions) {
     this.#trx = trx
@@ -70,9 +81,12 @@ class Application {
     await this.#applyWorkspace(records)
     await this.#applySections(records)
     await this.#applyTokens(records)
+    await this.#applyOAuthApps(records)
     const moved = await this.#removeMoved(records)
     await this.#removeUnnamed(records)
     await this.#applySources(records)
+    await this.#applySchemas(records)
+    await this.#removeUnusedOAuthApps(records)
     for (const warehouse of this.#config.warehouses) await this.#applyWarehouse(warehouse, records)
     for (const destination of this.#config.destinations) await this.#applyDestination(destination, records, moved)
     this.#stopIfWrong()
@@ -167,6 +181,80 @@ class Application {
       .where('workspace', '=', this.#workspace)
       .where('name', '=', name)
       .execute()
+  }
+
+  async #applyOAuthApps({ oauthApps }: Records): Promise<void> {
+    for (const { id, name } of oauthApps) this.#oauthApps.set(name, id)
+    for (const { name, publicKeys, tokenLifetimeSeconds, scopes } of this.#config.oauthApps) {
+      const stored = oauthApps.find((row) => row.name === name)
+      const columns = {
+        public_keys: JSON.stringify(publicKeys),
+        token_lifetime_seconds: tokenLifetimeSeconds,
+        scopes: JSON.stringify(scopes),
+        managed_by: 'file' as const,
+      }
+      if (stored === undefined) {
+        const id = `oap_${this.#options.newId()}`
+        const fixed = { id, workspace: this.#workspace, name, created_at: this.#options.now() }
+        await this.#trx
+          .insertInto('oauth_apps')
+          .values({ ...fixed, ...columns })
+          .execute()
+        this.#oauthApps.set(name, id)
+        this.#note('create', 'oauth app', name)
+        continue
+      }
+      const details = differences(oauthAppEntry(stored), oauthAppEntry(columns))
+      if (details.length > 0) this.#note('change', 'oauth app', name, details)
+      await this.#trx.updateTable('oauth_apps').set(columns).where('id', '=', stored.id).execute()
+    }
+  }
+
+  /** After the sources, which refer to them. */
+  async #removeUnusedOAuthApps({ oauthApps }: Records): Promise<void> {
+    const named = new Set(this.#config.oauthApps.map(({ name }) => name))
+    for (const { id, name } of oauthApps.filter((app) => !named.has(app.name))) {
+      if (!this.#options.prune) {
+        this.#note('unmanaged', 'oauth app', name)
+        await this.#trx.updateTable('oauth_apps').set({ managed_by: null }).where('id', '=', id).execute()
+        continue
+      }
+      const user = await this.#trx.selectFrom('sources').select('slug').where('oauth_app', '=', id).executeTakeFirst()
+      if (user !== undefined) this.#refuse(`oauthApps.${name}`, `The source "${user.slug}" uses this app.`)
+      this.#note('delete', 'oauth app', name)
+      await this.#trx.deleteFrom('oauth_apps').where('id', '=', id).execute()
+    }
+  }
+
+  /** Once every source is there: blocked events may go to any of them. */
+  async #applySchemas({ sources }: Records): Promise<void> {
+    const slugs = new Map([...this.#sources].map(([slug, number]) => [number, slug]))
+    const slugOf = (number: number) => slugs.get(number) ?? String(number)
+    for (const { slug, schema } of this.#config.sources) {
+      // `#applySource` has made or found it.
+      const number = this.#sources.get(slug)!
+      const update = this.#trx.updateTable('sources').where('number', '=', number)
+      if (schema === undefined) {
+        await update.set({ schema_managed_by: null }).execute()
+        continue
+      }
+      const { forwardBlockedEventsTo: target, ...lists } = schema
+      const forward =
+        target === undefined
+          ? {}
+          : { forwardBlockedEventsTo: this.#sourceNumber(target, `sources.${slug}.schema.forwardBlockedEventsTo`) }
+      const schema_controls = JSON.stringify({ ...lists, ...forward } satisfies StoredSchemaControls)
+      await update.set({ schema_controls, schema_managed_by: 'file' }).execute()
+      const stored = sources.find((row) => row.slug === slug)
+      if (stored === undefined) continue
+      const details = differences(
+        schemaEntry(stored, { slugOf }),
+        schemaEntry({ schema_controls }, { slugOf }),
+        'schema',
+      )
+      if (details.length > 0) this.#note('change', 'source', slug, details)
+    }
+    this.#stopIfWrong()
   }
 
   /** A destination that gets another source is another connection: a new number, a new start, counts of its own. Returns where such
@@ -264,6 +352,11 @@ class Application {
 
   async #applySource(wanted: SourceConfig, stored: SourceRecord | undefined): Promise<SourceRecord> {
     const { newId, now } = this.#options
+    if (stored !== undefined && stored.type !== wanted.type)
+      this.#refuse(
+        `sources.${wanted.slug}.type`,
+        `The type of a source never changes; this one is ${stored.type}. Make another source.`,
+      )
     const columns = {
       name: wanted.name,
       type: wanted.type,
@@ -274,12 +367,14 @@ class Application {
       is_strict: flagOf(wanted.isStrict),
       settings: JSON.stringify(wanted.settings),
       ...this.#webhookToken(wanted, stored),
+      ...this.#oauth(wanted),
       managed_by: 'file' as const,
     }
     const writeKeys = wanted.writeKeys ?? stored?.writeKeys ?? [newId()]
     if (stored !== undefined) {
       const record = { ...stored, ...columns, writeKeys }
-      const details = differences(sourceEntry(stored), sourceEntry(record))
+      const names = this.#sourceNames()
+      const details = differences(sourceEntry(stored, names), sourceEntry(record, names))
       if (details.length > 0) this.#note('change', 'source', wanted.slug, details)
       await this.#trx.updateTable('sources').set(columns).where('number', '=', stored.number).execute()
       return record
@@ -290,12 +385,27 @@ class Application {
       id: `src_${newId()}`,
       workspace: this.#workspace,
       slug: wanted.slug,
+      schema_controls: '{}',
+      schema_managed_by: null,
       created_at: now(),
     }
     await this.#trx.insertInto('sources').values(row).execute()
     this.#sources.set(wanted.slug, row.number)
     this.#note('create', 'source', wanted.slug)
     return { ...row, writeKeys }
+  }
+
+  #oauth({ slug, oauth }: SourceConfig): Pick<SourceRecord, 'oauth_app' | 'is_oauth_required'> {
+    if (oauth === undefined) return { oauth_app: null, is_oauth_required: 0 }
+    const app = this.#oauthApps.get(oauth.app)
+    if (app === undefined) this.#refuse(`sources.${slug}.oauth.app`, `There is no OAuth app "${oauth.app}".`)
+    return { oauth_app: app ?? null, is_oauth_required: flagOf(oauth.isRequired) }
+  }
+
+  #sourceNames(): SourceNames {
+    const slugs = new Map([...this.#sources].map(([slug, number]) => [number, slug]))
+    const names = new Map([...this.#oauthApps].map(([name, id]) => [id, name]))
+    return { slugOf: (number) => slugs.get(number) ?? String(number), oauthAppOf: (id) => names.get(id) ?? id }
   }
 
   #webhookToken(
@@ -430,6 +540,8 @@ class Application {
       ...{ number, id, workspace, source, slug, start, created_at },
       type: wanted.type,
       name: wanted.name,
+      mode: wanted.mode,
+      consent_categories: JSON.stringify(wanted.consentCategories),
       is_enabled: flagOf(wanted.isEnabled),
       settings: JSON.stringify(this.#seal(wanted.settings, stored?.settings, [...path, 'settings'])),
       auth,

@@ -1,12 +1,13 @@
 /** A config file that was read and found sound: what it names, with defaults filled in. */
 import type { z } from 'zod'
 import type { DeliverySettings, FilterSnapshot, SourceSnapshot } from '../../snapshot/index.ts'
-import type { webhookFields } from './schemas.ts'
+import type { webhookFields, websiteSettings } from './schemas.ts'
 
 export interface Config {
   fileName: string
   workspace?: { name: string; slug: string }
   tokens: TokenConfig[]
+  oauthApps: OAuthAppConfig[]
   sources: SourceConfig[]
   destinations: DestinationConfig[]
   warehouses: WarehouseConfig[]
@@ -31,13 +32,37 @@ export interface SourceConfig {
   labels: Record<string, string>
   eventsPerSecond?: number
   isStrict: boolean
-  /** Field of a webhook's message -> value or mapping directives. */
-  settings: WebhookFieldsConfig
+  /** Of its kind. */
+  settings: WebhookFieldsConfig | WebsiteSettingsConfig
+  /** Absent: the file leaves the schema to the API. */
+  schema?: SchemaConfig
+  /** Name of the OAuth app. */
+  oauth?: { app: string; isRequired: boolean }
   /** Absent: callers of the webhook need none. */
   webhookToken?: SecretText
 }
 
+/** Field of a webhook's message -> value or mapping directives. */
 export type WebhookFieldsConfig = z.infer<typeof webhookFields>
+export type WebsiteSettingsConfig = Defined<z.infer<typeof websiteSettings>>
+
+/** zod gives `T | undefined` for what may be absent; here absent is absent. */
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+export interface SchemaConfig {
+  blockedEvents: string[]
+  blockedTraits: string[]
+  blockedGroupTraits: string[]
+  /** Slug of a source. */
+  forwardBlockedEventsTo?: string
+}
+
+export interface OAuthAppConfig {
+  name: string
+  publicKeys: Record<string, string>
+  tokenLifetimeSeconds: number
+  scopes: string[]
+}
 
 export interface DestinationConfig {
   slug: string
@@ -45,6 +70,8 @@ export interface DestinationConfig {
   source: string
   type: string
   name: string
+  mode: 'cloud' | 'device'
+  consentCategories: string[]
   isEnabled: boolean
   settings: MarkedJson
   /** Absent: the presets. */

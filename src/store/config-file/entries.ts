@@ -1,12 +1,22 @@
 /** Records in the words of the config file, defaults left out and secrets sealed: what an export writes and a plan compares. */
-import { fromJson, type DestinationRecord, type Records, type SourceRecord, type WarehouseRecord } from '../records.ts'
+import {
+  fromJson,
+  type DestinationRecord,
+  type OAuthAppRecord,
+  type Records,
+  type SourceRecord,
+  type StoredSchemaControls,
+  type WarehouseRecord,
+} from '../records.ts'
 import type { Flag, TokenRow } from '../tables.ts'
 import type { ConfigSections } from './config.ts'
+import { tokenLifetimes } from './schemas.ts'
 
 /** An entry of the file. */
 export type Entry = Record<string, unknown>
 
-export function sourceEntry(record: SourceRecord): Entry {
+/** `named` gives the names of what the source refers to. */
+export function sourceEntry(record: SourceRecord, named: SourceNames): Entry {
   const labels = fromJson<Record<string, string>>(record.labels)
   return {
     name: record.name,
@@ -18,6 +28,41 @@ export function sourceEntry(record: SourceRecord): Entry {
     ...(record.events_per_second === null ? {} : { limits: { eventsPerSecond: record.events_per_second } }),
     ...(record.is_strict === 1 ? { strict: true } : {}),
     ...unlessEmpty('settings', { ...fromJson<object>(record.settings), ...webhookTokenEntry(record) }),
+    ...unlessEmpty('schema', schemaEntry(record, named)),
+    ...oauthEntry(record, named),
+  }
+}
+
+export interface SourceNames {
+  /** Slug by number. */
+  slugOf: (source: number) => string
+  /** Name by id. */
+  oauthAppOf: (id: string) => string
+}
+
+export function schemaEntry(
+  { schema_controls }: Pick<SourceRecord, 'schema_controls'>,
+  { slugOf }: Pick<SourceNames, 'slugOf'>,
+): Entry {
+  const { forwardBlockedEventsTo: target, ...lists } = fromJson<StoredSchemaControls>(schema_controls)
+  const filled = Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0))
+  return { ...filled, ...(target === undefined ? {} : { forwardBlockedEventsTo: slugOf(target) }) }
+}
+
+function oauthEntry({ oauth_app: app, is_oauth_required }: SourceRecord, { oauthAppOf }: SourceNames): Entry {
+  if (app === null) return {}
+  return { oauth: { app: oauthAppOf(app), ...(is_oauth_required === 1 ? {} : { required: false }) } }
+}
+
+export function oauthAppEntry(
+  record: Pick<OAuthAppRecord, 'public_keys' | 'token_lifetime_seconds' | 'scopes'>,
+): Entry {
+  const [lifetime] =
+    Object.entries(tokenLifetimes).find(([, seconds]) => seconds === record.token_lifetime_seconds) ?? []
+  return {
+    publicKeys: fromJson<object>(record.public_keys),
+    tokenLifetime: lifetime,
+    scopes: fromJson<string[]>(record.scopes),
   }
 }
 
@@ -32,6 +77,8 @@ export function destinationEntry(record: DestinationRecord, sourceSlug: string):
     source: sourceSlug,
     type: record.type,
     name: record.name,
+    ...(record.mode === 'device' ? { mode: 'device' } : {}),
+    ...unlessEmpty('consentCategories', fromJson<string[]>(record.consent_categories)),
     ...enabledEntry(record.is_enabled),
     ...unlessEmpty('settings', fromJson<object>(record.settings)),
     ...(record.auth === null ? {} : { auth: fromJson<unknown>(record.auth) }),

@@ -2,7 +2,7 @@ import { stringify } from 'yaml'
 import { mapChildren, mapSealed } from '../../base/secrets.ts'
 import type { Records } from '../records.ts'
 import { BULLETS } from './config.ts'
-import { destinationEntry, sectionEntries, sourceEntry, tokenEntry, warehouseEntry } from './entries.ts'
+import { destinationEntry, oauthAppEntry, sectionEntries, sourceEntry, tokenEntry, warehouseEntry } from './entries.ts'
 
 /** The records as the text of a config file. */
 export function exportConfig(records: Records): string {
@@ -10,6 +10,7 @@ export function exportConfig(records: Records): string {
   const slugs = new Map(records.sources.map(({ number, slug }) => [number, slug]))
   // Sources cannot be deleted while a destination or a warehouse refers to them.
   const slugOf = (source: number) => slugs.get(source)!
+  const oauthAppOf = (id: string) => records.oauthApps.find((app) => app.id === id)?.name ?? ''
   const file = {
     ...(workspace === undefined ? {} : { workspace: { name: workspace.name, slug: workspace.slug } }),
     tokens: entriesOf(
@@ -20,7 +21,12 @@ export function exportConfig(records: Records): string {
         ...tokenEntry(row),
       }),
     ),
-    sources: entriesOf(records.sources, (row) => row.slug, sourceEntry),
+    oauthApps: entriesOf(records.oauthApps, (row) => row.name, oauthAppEntry),
+    sources: entriesOf(
+      records.sources,
+      (row) => row.slug,
+      (row) => sourceEntry(row, { slugOf: (source) => slugs.get(source) ?? '', oauthAppOf }),
+    ),
     destinations: entriesOf(
       records.destinations,
       (row) => row.slug,

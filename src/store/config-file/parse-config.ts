@@ -1,13 +1,22 @@
 /** Config as code: from the text of `tributary.yaml` to what it asks for, or to every problem in it, each with its line. */
+import { createPublicKey } from 'node:crypto'
 import type { z } from 'zod'
 import { AppError, messageOf } from '../../base/errors.ts'
 import { checkFilters, checkTrigger, validateMapping } from '../../language/index.ts'
 import { parseSchedule, type FilterSnapshot } from '../../snapshot/index.ts'
 import { checkShape, unknownKey } from './check-shape.ts'
-import type { Config, ConfigSections, DestinationConfig, SourceConfig, TokenConfig, WarehouseConfig } from './config.ts'
+import type {
+  Config,
+  ConfigSections,
+  DestinationConfig,
+  OAuthAppConfig,
+  SourceConfig,
+  TokenConfig,
+  WarehouseConfig,
+} from './config.ts'
 import { configInvalid, formatPath, type Path } from './problem.ts'
 import { pathKey, readYaml, type ReadYaml } from './read-yaml.ts'
-import { WEBHOOK_TYPE } from '../source-types.ts'
+import { isClientSideType, isWebsiteType, mayUseOAuth, WEBHOOK_TYPE } from '../source-types.ts'
 import * as schemas from './schemas.ts'
 import { markSecrets } from './secret-marks.ts'
 
@@ -65,7 +74,7 @@ export async function parseConfig(text: string, { fileName, environment, checks 
 const LOCAL_SCHEDULE = 'every 1m'
 const REMOTE_SCHEDULE = 'every 15m'
 
-const recordSections = ['workspace', 'tokens', 'sources', 'destinations', 'warehouses']
+const recordSections = ['workspace', 'tokens', 'oauthApps', 'sources', 'destinations', 'warehouses']
 const topKeys = [...recordSections, ...Object.keys(schemas.sections.shape)]
 
 /** One file while it is read; problems gather, so that a person sees all of them at once. */
@@ -86,11 +95,13 @@ class Reading {
     for (const key of Object.keys(this.#top)) if (!topKeys.includes(key)) this.#refuse([key], unknownKey(key, topKeys))
     const sources = this.#entries('sources', schemas.source, (slug, entry) => this.#source(slug, entry))
     this.#refuseSharedWriteKeys(sources)
+    this.#checkSourceReferences(sources)
     const workspace = this.#workspace()
     return {
       fileName,
       ...(workspace === undefined ? {} : { workspace }),
       tokens: this.#entries('tokens', schemas.token, (name, entry) => this.#token(name, entry)),
+      oauthApps: this.#entries('oauthApps', schemas.oauthApp, (name, entry) => this.#oauthApp(name, entry)),
       sources,
       destinations: await Promise.all(
         this.#entries('destinations', schemas.destination, (slug, entry) => this.#destination(slug, entry)),
@@ -128,7 +139,7 @@ class Reading {
     convert: (slug: string, entry: z.infer<Schema>) => Entry,
   ): Entry[] {
     return Object.entries(this.#section(this.#top[section], [section])).flatMap(([slug, value]) => {
-      if (section !== 'tokens' && !schemas.SLUG_PATTERN.test(slug)) {
+      if (section !== 'tokens' && section !== 'oauthApps' && !schemas.SLUG_PATTERN.test(slug)) {
         this.problems.push(...checkShape(schemas.slug, slug, [section, slug]).problems)
       }
       const entry = this.#shaped(schema, value ?? {}, [section, slug])
@@ -153,10 +164,16 @@ class Reading {
     const path = ['sources', slug, 'settings']
     const { name, type, writeKeys, enabled, ip, labels, limits, strict } = entry
     const { webhookToken, ...settings } = withoutUndefined(entry.settings)
-    const [first] = Object.keys(entry.settings)
-    if (type !== WEBHOOK_TYPE && first !== undefined)
-      this.#refuse([...path, first], `Only sources of type ${WEBHOOK_TYPE} have settings; this one is ${type}.`)
-    for (const wrong of validateMapping(settings)) this.#refuse([...path, ...splitPlace(wrong.path)], wrong.problem)
+    for (const key of Object.keys(entry.settings)) {
+      if (!settingsOf(type).includes(key)) this.#refuse([...path, key], noSuchSetting(type))
+    }
+    if (type === WEBHOOK_TYPE)
+      for (const wrong of validateMapping(settings)) this.#refuse([...path, ...splitPlace(wrong.path)], wrong.problem)
+    if (entry.oauth !== undefined && !mayUseOAuth(type))
+      this.#refuse(
+        ['sources', slug, 'oauth'],
+        `Sources of type ${type} cannot use OAuth; http-api, node and python can.`,
+      )
     const from = this.#yaml.writtenAs.get(pathKey([...path, 'webhookToken']))
     return {
       slug,
@@ -168,11 +185,47 @@ class Reading {
       labels,
       ...(limits.eventsPerSecond === undefined ? {} : { eventsPerSecond: limits.eventsPerSecond }),
       isStrict: strict,
-      settings,
+      settings: settings as SourceConfig['settings'],
+      ...(entry.schema === undefined ? {} : { schema: withoutUndefined(entry.schema) }),
+      ...(entry.oauth === undefined ? {} : { oauth: { app: entry.oauth.app, isRequired: entry.oauth.required } }),
       ...(webhookToken === undefined
         ? {}
         : { webhookToken: { $secret: webhookToken, ...(from === undefined ? {} : { $from: from }) } }),
     }
+  }
+
+  #oauthApp(name: string, { publicKeys, tokenLifetime, scopes }: z.infer<typeof schemas.oauthApp>): OAuthAppConfig {
+    for (const [id, pem] of Object.entries(publicKeys)) {
+      const problem = publicKeyProblem(pem)
+      if (problem !== undefined) this.#refuse(['oauthApps', name, 'publicKeys', id], problem)
+    }
+    return { name, publicKeys, tokenLifetimeSeconds: schemas.tokenLifetimes[tokenLifetime], scopes }
+  }
+
+  /** Where the file has these sections, it has what is referred to. */
+  #checkSourceReferences(sources: SourceConfig[]): void {
+    const apps = Object.keys(this.#section(this.#top['oauthApps'], ['oauthApps']))
+    for (const { slug, schema, oauth } of sources) {
+      const target = schema?.forwardBlockedEventsTo
+      const path = ['sources', slug, 'schema', 'forwardBlockedEventsTo']
+      if (target !== undefined) {
+        this.#checkSource(target, path)
+        if (target === slug) this.#refuse(path, 'A source cannot forward to itself.')
+        const type = sources.find((each) => each.slug === target)?.type
+        if (type !== undefined && isClientSideType(type))
+          this.#refuse(path, `Blocked events go to a server-side source such as http-api; "${target}" is ${type}.`)
+      }
+      if (oauth !== undefined && this.#top['oauthApps'] !== undefined && !apps.includes(oauth.app))
+        this.#refuse(['sources', slug, 'oauth', 'app'], `There is no OAuth app "${oauth.app}" in this file.`)
+    }
+  }
+
+  /** Undefined for a source that the file does not name. */
+  #typeOfSource(slug: string): string | undefined {
+    const sources = this.#section(this.#top['sources'], ['sources'])
+    if (!Object.hasOwn(sources, slug)) return undefined
+    const { value } = checkShape(schemas.source, sources[slug] ?? {}, [])
+    return value?.type
   }
 
   #refuseSharedWriteKeys(sources: SourceConfig[]): void {
@@ -190,6 +243,12 @@ class Reading {
   async #destination(slug: string, entry: z.infer<typeof schemas.destination>): Promise<DestinationConfig> {
     const path = ['destinations', slug]
     this.#checkSource(entry.source, [...path, 'source'])
+    const sourceType = this.#typeOfSource(entry.source)
+    if (entry.mode === 'device' && sourceType !== undefined && !isWebsiteType(sourceType))
+      this.#refuse(
+        [...path, 'mode'],
+        `Device mode needs a source of type javascript; "${entry.source}" is ${sourceType}.`,
+      )
     const filters = entry.filters.map(filterOf)
     for (const { path: inner, problem } of checkFilters(filters)) {
       this.#refuse([...path, 'filters', ...splitPlace(inner)], problem)
@@ -209,6 +268,8 @@ class Reading {
       source: entry.source,
       type: entry.type,
       name: entry.name ?? slug,
+      mode: entry.mode,
+      consentCategories: entry.consentCategories,
       isEnabled: entry.enabled,
       settings: markSecrets(entry.settings, [...path, 'settings'], marks),
       ...(entry.mappings === undefined
@@ -307,6 +368,29 @@ class Reading {
       if (this.#checks.isAddressRange(range)) continue
       this.#refuse([...path, i], `"${range}" is no address range such as 127.0.0.1/32 or fd00::/8.`)
     }
+  }
+}
+
+const websiteKeys = Object.keys(schemas.websiteSettings.shape)
+const webhookKeys = [...Object.keys(schemas.webhookFields.shape), 'webhookToken']
+
+function settingsOf(type: string): string[] {
+  return type === WEBHOOK_TYPE ? webhookKeys : isWebsiteType(type) ? websiteKeys : []
+}
+
+function noSuchSetting(type: string): string {
+  const known = settingsOf(type)
+  return known.length === 0
+    ? `Sources of type ${type} have no settings.`
+    : `Sources of type ${type} have no such setting; they have ${known.join(', ')}.`
+}
+
+function publicKeyProblem(pem: string): string | undefined {
+  try {
+    const { asymmetricKeyType } = createPublicKey(pem)
+    return asymmetricKeyType === 'rsa' ? undefined : `must be an RSA key, not ${asymmetricKeyType}`
+  } catch {
+    return 'is no public key in PEM form'
   }
 }
 

@@ -10,7 +10,7 @@ export interface Plan {
 
 export interface PlanChange {
   action: 'create' | 'change' | 'delete' | 'unmanaged'
-  kind: 'workspace' | 'token' | 'source' | 'destination' | 'warehouse' | 'settings'
+  kind: 'workspace' | 'token' | 'oauth app' | 'source' | 'destination' | 'warehouse' | 'settings'
   slug: string
   details: string[]
 }

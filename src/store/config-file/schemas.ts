@@ -54,6 +54,44 @@ export const webhookFields = z.strictObject({
   integrations: mapped,
 })
 
+export const websiteSettings = z.strictObject({
+  deliveryStrategy: z.strictObject({ strategy: z.enum(['standard', 'batching']), config: json.optional() }).optional(),
+  plan: json.optional(),
+  deviceModeFilters: flag.optional(),
+})
+
+const names = z.array(text.min(1, 'must not be empty')).default([])
+export const schemaControls = z.strictObject({
+  blockedEvents: names,
+  blockedTraits: names,
+  blockedGroupTraits: names,
+  forwardBlockedEventsTo: text.optional(),
+})
+
+const day = 86_400
+/** Words of the file for the lifetime of a token (contract: ingest.md, OAuth 2.0). */
+export const tokenLifetimes = {
+  '1d': day,
+  '2d': 2 * day,
+  '3d': 3 * day,
+  '7d': 7 * day,
+  '14d': 14 * day,
+  '21d': 21 * day,
+  '30d': 30 * day,
+} as const
+// What the type of Object.keys leaves out.
+const lifetimeNames = Object.keys(tokenLifetimes) as (keyof typeof tokenLifetimes)[]
+export const oauthApp = z.strictObject({
+  publicKeys: z
+    .record(text.min(1, 'must not be empty').max(200, 'has at most 200 characters'), text)
+    .refine((keys) => [1, 2].includes(Object.keys(keys).length), 'needs one or two keys'),
+  tokenLifetime: z.enum(lifetimeNames).default('1d'),
+  scopes: z
+    .array(z.enum(['tracking_api:write', 'functions:write', 'public_api:read_write']))
+    .min(1, 'needs at least one scope')
+    .default(['tracking_api:write']),
+})
+
 export const source = z.strictObject({
   name: title.optional(),
   type: type.default('http-api'),
@@ -63,7 +101,12 @@ export const source = z.strictObject({
   labels: z.record(text, text).default({}),
   limits: z.strictObject({ eventsPerSecond }).default({}),
   strict: flag.default(false),
-  settings: webhookFields.extend({ webhookToken: text.min(1, 'must not be empty').optional() }).default({}),
+  // Those of all kinds; which of them a kind has is checked when it is known.
+  settings: webhookFields
+    .extend({ webhookToken: text.min(1, 'must not be empty').optional(), ...websiteSettings.shape })
+    .default({}),
+  schema: schemaControls.optional(),
+  oauth: z.strictObject({ app: text, required: flag.default(true) }).optional(),
 })
 
 export const delivery = z.strictObject({
@@ -104,6 +147,8 @@ export const destination = z.strictObject({
   source: text,
   type,
   name: title.optional(),
+  mode: z.enum(['cloud', 'device']).default('cloud'),
+  consentCategories: names,
   enabled: flag.default(true),
   settings: json.default({}),
   mappings: z.array(mapping).optional(),
