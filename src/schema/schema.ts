@@ -241,13 +241,14 @@ export function createSchema(parts: SchemaParts): SchemaView {
   /** Has everything written that is there now, and runs `run` when nothing else does. */
   function settled<T>(run: () => T | Promise<T>): Promise<T> {
     const untilMs = clock.now() + QUESTION_MS
-    return alone(() =>
-      guarded(async () => {
+    return alone(async () => {
+      await guarded(async () => {
         await readAll(untilMs)
         if (isBehind()) await flush()
-        return run()
-      }),
-    )
+      })
+      // Outside: a question that has no answer is no reason to begin anew.
+      return run()
+    })
   }
 
   return {
