@@ -21,6 +21,8 @@ export interface Forwarded {
   clientAddress: string | undefined
   protocol: 'http' | 'https'
   host: string | undefined
+  /** Ends answers that would never end by themselves. */
+  stopping: AbortSignal
 }
 
 /** Streams both ways. Answers 503 when the control process is away: it restarts by itself and ingest goes on. */
@@ -47,6 +49,7 @@ export function forwardTo(
       response.writeHead(answer.statusCode ?? 502, answered)
       answer.pipe(response)
       answer.on('error', () => response.destroy())
+      if (answer.headers['content-type']?.startsWith('text/event-stream')) endAt(forwarded.stopping, answer, response)
     },
   )
   upstream.on('error', () => {
@@ -61,4 +64,16 @@ export function forwardTo(
   })
   response.on('close', () => upstream.destroy())
   request.pipe(upstream)
+}
+
+/** A stream of events has no end, and a client that is told so comes again. */
+function endAt(stopping: AbortSignal, answer: IncomingMessage, response: ServerResponse): void {
+  const { socket } = response
+  const end = () => {
+    answer.unpipe(response)
+    response.end(() => socket?.destroySoon())
+  }
+  if (stopping.aborted) return end()
+  stopping.addEventListener('abort', end)
+  response.on('close', () => stopping.removeEventListener('abort', end))
 }

@@ -42,8 +42,14 @@ const KEEP_ALIVE_MS = 65_000
 const HANDSHAKE_TIMEOUT_MS = 15_000
 const HEADER_BYTES_MAX = 16 * 1024
 
+interface State {
+  isStopping: boolean
+  /** Aborted when it stops. */
+  streams: AbortController
+}
+
 export async function listen(door: Door, pages: WebPages, options: ListenOptions, log: Logger): Promise<GatewayServer> {
-  const state = { isStopping: false }
+  const state: State = { isStopping: false, streams: new AbortController() }
   const handle: RequestListener = (request, response) => {
     dispatch(door, pages, options, state, request, response).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
@@ -83,7 +89,7 @@ async function dispatch(
   door: Door,
   pages: WebPages,
   options: ListenOptions,
-  state: { isStopping: boolean },
+  state: State,
   request: IncomingMessage,
   response: ServerResponse,
 ) {
@@ -105,7 +111,7 @@ async function dispatch(
   // Paths without `/v1` are the console's too, for everything but what a tracking client sends.
   const isClient = request.method === 'OPTIONS' || request.method === 'POST'
   if (isClient && (route !== undefined || isMetricsPath(path))) return answerTracking(path, request, response)
-  passOn(door, options, request, response)
+  passOn(door, options, state, request, response)
 }
 
 /** The paths of the tracking API, but for those that take messages. */
@@ -121,7 +127,7 @@ function answerTracking(path: string, request: IncomingMessage, response: Server
 function answerPixel(
   door: Door,
   path: string,
-  state: { isStopping: boolean },
+  state: State,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> | void {
@@ -130,7 +136,13 @@ function answerPixel(
   return acceptPixel(door, pixelCallOf(path), state.isStopping, request, response)
 }
 
-function passOn(door: Door, options: ListenOptions, request: IncomingMessage, response: ServerResponse): void {
+function passOn(
+  door: Door,
+  options: ListenOptions,
+  state: State,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const isTrusted = door.isTrustedProxy(request.socket.remoteAddress?.replace('::ffff:', '') ?? '')
   const protocol = isTrusted ? request.headers['x-forwarded-proto'] : undefined
   const forwardedHost = isTrusted ? request.headers['x-forwarded-host'] : undefined
@@ -138,13 +150,14 @@ function passOn(door: Door, options: ListenOptions, request: IncomingMessage, re
     clientAddress: clientAddress(request, door.isTrustedProxy),
     protocol: protocol === 'https' || options.tls !== undefined ? 'https' : 'http',
     host: typeof forwardedHost === 'string' ? forwardedHost : request.headers.host,
+    stopping: state.streams.signal,
   })
 }
 
 function answerWebhook(
   door: Door,
   name: string,
-  state: { isStopping: boolean },
+  state: State,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> | void {
@@ -154,12 +167,7 @@ function answerWebhook(
   return acceptWebhook(door, name, request, response)
 }
 
-function answerReady(
-  door: Door,
-  state: { isStopping: boolean },
-  request: IncomingMessage,
-  response: ServerResponse,
-): void {
+function answerReady(door: Door, state: State, request: IncomingMessage, response: ServerResponse): void {
   const isReady = door.received.isWritable && !state.isStopping
   const reason = state.isStopping
     ? 'stopping'
@@ -200,8 +208,9 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   )
 }
 
-async function stop(server: Server, state: { isStopping: boolean }): Promise<void> {
+async function stop(server: Server, state: State): Promise<void> {
   state.isStopping = true
+  state.streams.abort()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
   // Whoever is still sending after this has had its chance; its messages were not acknowledged and will come again.
