@@ -103,9 +103,16 @@ interface ApplyParams {
 
 const CATCH_UP_POLL_MS = 20
 
-/** Resolves when the pipeline has decided everything that was accepted before the call. */
+/** Resolves when the pipeline has decided everything that was accepted before the call, and what became of its blocked events in the
+ *  sources that they were forwarded to. */
 async function untilDecided(roles: Roles): Promise<void> {
-  const totals = await roles.receivedTotals()
+  await untilDecidedUpTo(roles, await roles.receivedTotals())
+  const { eventsEnd } = await roles.pipelineStatus()
+  while ((await roles.pipelineStatus()).forwardedThrough < eventsEnd) await wait(CATCH_UP_POLL_MS)
+  await untilDecidedUpTo(roles, await roles.receivedTotals())
+}
+
+async function untilDecidedUpTo(roles: Roles, totals: Record<number, number>): Promise<void> {
   for (;;) {
     const { sources } = await roles.pipelineStatus()
     const isBehind = Object.entries(totals).some(([source, total]) => {

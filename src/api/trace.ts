@@ -1,7 +1,8 @@
 /** What happened to a message: every stage with its time, decision and code, from every process that knows of it. */
 import type { Snapshot } from '../snapshot/index.ts'
 import type { WarehouseTrace } from '../loader/index.ts'
-import type { TracedFrame } from '../pipeline/index.ts'
+import { forwardedId, type TracedFrame } from '../pipeline/index.ts'
+import { isJsonObject } from '../protocol/index.ts'
 import type { DeliveryAttempt } from '../delivery/index.ts'
 import type { Roles } from './roles.ts'
 
@@ -18,6 +19,8 @@ export interface TracedCopy {
   code?: string
   type?: string
   event?: string
+  /** Of an event that the schema of its source blocks: the source that got it instead, and its id there. */
+  forwardedTo?: { source: string; messageId: string }
   /** Where it stands in the journal. */
   place: { partition: number; offset: number }
   request: { partition: number; offset: number; index: number }
@@ -47,7 +50,7 @@ export async function readTrace(snapshot: Snapshot, roles: Roles, messageId: str
 
 async function traceCopy(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedCopy> {
   const copy: TracedCopy = {
-    source: snapshot.sources.find((source) => source.number === frame.source)?.slug ?? `source ${frame.source}`,
+    source: slugOf(snapshot, frame.source),
     receivedAt: iso(frame.receivedAtMs),
     decision: frame.result === 'accepted' ? 'processed' : frame.result,
     place: { partition: frame.partition, offset: frame.offset },
@@ -57,12 +60,26 @@ async function traceCopy(snapshot: Snapshot, roles: Roles, frame: TracedFrame): 
   }
   const type = frame.message?.type ?? frame.decision?.type
   if (type !== undefined) copy.type = type
-  if (frame.message?.event !== undefined) copy.event = frame.message.event
-  if (frame.decision !== undefined) copy.code = frame.decision.code
+  const event = frame.message?.event ?? eventOf(frame.decision?.message)
+  if (event !== undefined) copy.event = event
+  if (frame.decision !== undefined) {
+    const { code, messageId, forwarding } = frame.decision
+    copy.code = code
+    if (forwarding !== undefined && messageId !== undefined)
+      copy.forwardedTo = { source: slugOf(snapshot, forwarding.source), messageId: forwardedId(messageId) }
+  }
   if (frame.result !== 'accepted') return copy
   copy.destinations = await traceDestinations(snapshot, roles, frame)
   copy.warehouses = await roles.loaderTrace(frame.source, frame.partition, frame.offset)
   return copy
+}
+
+function slugOf({ sources }: Snapshot, source: number): string {
+  return sources.find(({ number }) => number === source)?.slug ?? `source ${source}`
+}
+
+function eventOf(message: unknown): string | undefined {
+  return isJsonObject(message) && typeof message['event'] === 'string' ? message['event'] : undefined
 }
 
 async function traceDestinations(snapshot: Snapshot, roles: Roles, frame: TracedFrame): Promise<TracedDestination[]> {

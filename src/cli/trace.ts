@@ -42,6 +42,10 @@ function describe(trace: Trace): string {
     lines.push(
       `${' '.repeat(24)}  ${copy.decision}${describeReason(copy.code === copy.decision ? undefined : copy.code)}, place ${copy.place.partition}:${copy.place.offset}`,
     )
+    const { forwardedTo } = copy
+    if (copy.code === 'event_setting') lines.push(`${' '.repeat(24)}  blocked by the schema of source ${copy.source}`)
+    if (forwardedTo !== undefined)
+      lines.push(`${' '.repeat(24)}  forwarded to source ${forwardedTo.source} as ${forwardedTo.messageId}`)
     for (const { destination, state, code, attempts } of copy.destinations) {
       for (const attempt of attempts)
         lines.push(`${attempt.at}  destination ${destination}: ${describeAttempt(attempt)}`)

@@ -17,7 +17,7 @@ export const eventKinds = {
   dropped: 18,
 } as const
 
-/** Bits of a call frame in `events` that let delivery and loader skip a parse. */
+/** Bits of a call frame in `events` that let delivery and loader skip a parse; a blocked event keeps those of its call. */
 export const eventFlags = {
   /** `integrations` says something (it is neither absent nor `{}` nor only `{"All":true}`). */
   integrations: 1,
@@ -25,16 +25,30 @@ export const eventFlags = {
   bundled: 2,
   /** `context.consent` is present. */
   consent: 4,
+  /** Of a dropped message: it goes on to another source, `Decision.forwarding` says to which. */
+  forwarding: 8,
 } as const
 
 export interface Decision {
   code: string
   messageId?: string
   type?: string
-  /** Kept payload of a rejected message, so that it can be inspected and sent again. */
+  /** Kept payload of a rejected message, so that it can be inspected and sent again. Of a blocked event the message, whole, as it
+   *  would have been. */
   message?: unknown
   /** In the place of `message` when that is too large to be kept: the beginning of its JSON. */
   excerpt?: string
+  /** Of a blocked event that becomes a message of another source. */
+  forwarding?: Forwarding
+}
+
+export interface Forwarding {
+  /** Number of the source that gets it. */
+  source: number
+  /** Number of the workspace of both. */
+  workspace: number
+  /** Id of the source that has blocked it. */
+  from: string
 }
 
 /** Kinds in `outcomes` (`delivery/outcome-frame.ts`). */

@@ -12,7 +12,15 @@ export {
   type Segment,
   type Topic,
 } from './journal.ts'
-export { eventFlags, eventKinds, isCall, outcomeKinds, receivedKinds, type Decision } from './frame-kinds.ts'
+export {
+  eventFlags,
+  eventKinds,
+  isCall,
+  outcomeKinds,
+  receivedKinds,
+  type Decision,
+  type Forwarding,
+} from './frame-kinds.ts'
 export { decodeReceived, encodeReceived, type ReceivedHead } from './received-frame.ts'
 export { openJournal, type JournalOptions } from './segments/open-journal.ts'
 export { prepareJournal, renewJournalId } from './segments/journal-identity.ts'

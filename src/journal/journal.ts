@@ -27,7 +27,8 @@ export interface FrameInput {
   timeMs: number
   /** `received`: how many messages the body holds. Otherwise the index of the message in its request. 32 bits. */
   index: number
-  /** `events`: which frame of `received` this came from. Zeros elsewhere. */
+  /** `events`: which frame of `received` this came from. `received`: which frame of `events`, for a forwarded message. Zeros
+   *  elsewhere. */
   inputPartition: number
   inputOffset: number
   /** Running total of messages of this `source` in this partition, this frame included, so that a reader that meets a gap

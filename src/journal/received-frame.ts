@@ -21,6 +21,8 @@ export interface ReceivedHead {
   idCoercion?: false
   messageBytesMax: number
   batchMessagesMax?: number
+  /** Present when this is no request but an event that another source has blocked: the body is one message, made final there. */
+  forwarded?: { messageId: string; flags: number }
 }
 
 export function encodeReceived(head: ReceivedHead, body: Uint8Array): Uint8Array[] {

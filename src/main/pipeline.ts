@@ -42,8 +42,7 @@ export async function openPipeline(context: ProcessContext, onFailure: (error: E
     log,
     metrics: createPipelineMetrics(metrics, () => clock.now()),
     eventsPartition: EVENTS_PARTITION,
-    settings: () => snapshots.current.settings,
-    workspaceOf: (source) => snapshots.current.sources.find(({ number }) => number === source)?.workspace,
+    snapshots,
     onFailure,
   })
 }

@@ -44,7 +44,8 @@ export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles 
     async receivedTotals() {
       try {
         const { totals } = (await line.call('gateway', 'status')) as { totals: Record<number, number> }
-        return totals
+        const { forwarded } = (await line.call('pipeline', 'status')) as PipelineStatus
+        return sumOf(totals, forwarded)
       } catch {
         // Without the gateway nothing is being accepted, so what the journal says is all there is.
         return (await line.call('pipeline', 'receivedTotals')) as Record<number, number>
@@ -81,6 +82,13 @@ export function rolesOver(line: Line, ownMetrics: () => Promise<string>): Roles 
         await Promise.all(dataRoles.map(async (role) => [role, (await metricsOf(line, role)) !== ''])),
       ),
   }
+}
+
+/** What came through the door, and what came from other sources. */
+function sumOf(totals: Record<number, number>, forwarded: Record<number, number>): Record<number, number> {
+  const sum = { ...totals }
+  for (const [source, total] of Object.entries(forwarded)) sum[Number(source)] = (sum[Number(source)] ?? 0) + total
+  return sum
 }
 
 async function metricsOf(line: Line, role: DataRole): Promise<string> {

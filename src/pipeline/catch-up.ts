@@ -75,17 +75,19 @@ export async function writeMissingIdFiles(parts: CatchUpParts, idFiles: IdFiles,
 
 /** The index entry of a frame of `events`; undefined when no messageId can be read from it. */
 export async function entryOf(parts: CatchUpParts, frame: Frame): Promise<IndexEntry | undefined> {
-  if (frame.isDamaged || frame.kind === eventKinds.dropped) return undefined
+  if (frame.isDamaged) return undefined
   // Written by this room, under the CRC of the body: a message or a decision.
   const { messageId } = JSON.parse(frame.body.toString()) as Pick<Decision, 'messageId'>
   if (messageId === undefined) return undefined
   const workspace = parts.state.workspace(frame.source) ?? (await findWorkspace(parts, frame))
   if (workspace === undefined) return undefined
-  const kind = isCall(frame.kind)
-    ? entryKinds.accepted
-    : frame.kind === eventKinds.duplicate
-      ? entryKinds.duplicate
-      : entryKinds.rejected
+  // A blocked event takes its id like an accepted one. (What else is dropped has no id.)
+  const kind =
+    isCall(frame.kind) || frame.kind === eventKinds.dropped
+      ? entryKinds.accepted
+      : frame.kind === eventKinds.duplicate
+        ? entryKinds.duplicate
+        : entryKinds.rejected
   return { kind, key: messageKey(workspace, messageId), offset: frame.offset, receivedAtMs: frame.timeMs }
 }
 

@@ -8,24 +8,21 @@
  * that a chunk takes are kept in memory until the index has them, so that the next chunk finds them (`duplicates.ts`).
  */
 import { assert } from '../base/assert.ts'
-import { sleep, type Clock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
-import {
-  JournalUnavailable,
-  type Frame,
-  type FrameInput,
-  type Gap,
-  type Journal,
-  type PartitionWriter,
-} from '../journal/index.ts'
+import type { Frame, FrameInput, Gap, Journal, PartitionWriter } from '../journal/index.ts'
+import type { SnapshotSource } from '../snapshot/index.ts'
+import { appendWhenPossible } from './append.ts'
 import { catchUp, entryOf, writeMissingIdFiles, type CatchUpParts } from './catch-up.ts'
 import { PipelineState, type Position, type SourceCounts } from './counters.ts'
 import { messageKey, type DedupeIndex, type IndexEntry } from './dedupe.ts'
 import { draftsOf, type Draft } from './drafts.ts'
 import { createDuplicateFilter, type Chunk, type DuplicateFilter } from './duplicates.ts'
+import { isForwarded, openForwarder, type BlockedEvent, type Forwarder } from './forwarder.ts'
 import { IdCollector, type IdFiles } from './id-file.ts'
 import { createInput, type Input } from './input.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
+import { createControls, type ControlsOf } from './schema-controls.ts'
 import { traceOf, type TracedFrame } from './trace.ts'
 
 export interface PipelineOptions {
@@ -39,10 +36,9 @@ export interface PipelineOptions {
   metrics?: PipelineMetrics
   /** Partition of `events` that this pipeline writes, alone. Default 0. */
   eventsPartition?: number
-  /** The deployment's settings in force now. */
-  settings: () => { dedupe: { windowDays: number } }
-  /** Number of the workspace that a source belongs to; undefined when the configuration knows the source no more. */
-  workspaceOf: (source: number) => number | undefined
+  /** Partition of `received` that this pipeline writes, alone: forwarded events. Default 1,000; gateways count from 0. */
+  forwardedPartition?: number
+  snapshots: Pick<SnapshotSource, 'current'>
   /** Called once when the pipeline cannot go on: the process must stop and start again. */
   onFailure: (error: Error) => void
 }
@@ -56,6 +52,10 @@ export interface PipelineStatus {
   eventsEnd: number
   /** No frame of `events` before this offset is read again: id files hold what a new index would need of them. */
   eventsNeededFrom: number
+  /** Blocked events that became messages of another source, per number of that source, ever. They stand in `received`. */
+  forwarded: Record<number, number>
+  /** What had to be forwarded of the frames of `events` before this offset has been. */
+  forwardedThrough: number
 }
 
 export interface Pipeline {
@@ -69,7 +69,7 @@ export interface Pipeline {
 }
 
 const chunkUnitsMax = 1000
-const unwritableRetryMs = 200
+const defaultForwardedPartition = 1_000
 const DAY_MS = 86_400_000
 
 /** The pipeline of one partition of `events`. It reads all partitions of `received`. */
@@ -81,11 +81,16 @@ class Consumer implements Pipeline {
   readonly #options: PipelineOptions
   readonly #partition: number
   readonly #duplicates: DuplicateFilter
+  readonly #controlsOf: ControlsOf
   #state = new PipelineState()
   /** One past the newest frame that is in the counts. */
   #eventsEnd = 0
   #writer: PartitionWriter | undefined
   #input: Input | undefined
+  #forwarder: Forwarder | undefined
+  /** What a crash has kept from being forwarded. */
+  #unforwarded: BlockedEvent[] = []
+  #forwardedThrough = 0
   /** Ids of the segment being written. */
   #ids = new IdCollector(0)
   #idWork: Promise<void> = Promise.resolve()
@@ -101,27 +106,36 @@ class Consumer implements Pipeline {
   #resume = (): void => undefined
 
   constructor(options: PipelineOptions) {
-    const { dedupe, settings, eventsPartition = 0 } = options
+    const { dedupe, snapshots, eventsPartition = 0 } = options
     this.#options = options
     this.#partition = eventsPartition
+    this.#controlsOf = createControls(snapshots)
     this.#duplicates = createDuplicateFilter(
       dedupe,
-      () => settings().dedupe.windowDays * DAY_MS,
+      () => this.#windowDays * DAY_MS,
       (offset) => offset >= this.#undone.from && offset < this.#undone.to,
     )
   }
 
   async start(): Promise<void> {
-    const { journal, dedupe, clock, log, idFiles, settings } = this.#options
+    const { journal, dedupe, clock, log, idFiles, forwardedPartition = defaultForwardedPartition } = this.#options
+    this.#forwarder = await openForwarder({
+      journal,
+      clock,
+      partition: forwardedPartition,
+      eventsPartition: this.#partition,
+      isStopping: () => this.#isStopping,
+    })
     const opened = await journal.openWriter('events', this.#partition, {
       checkpoint: () => this.#checkpoint(),
-      nextOffsetAtLeast: dedupe.covered ?? 0,
+      nextOffsetAtLeast: Math.max(dedupe.covered ?? 0, this.#forwarder.next),
     })
     this.#writer = opened.writer
     this.#state = PipelineState.fromCheckpoint(opened.checkpoint)
     this.#eventsEnd = opened.writer.nextOffset
     await this.#foldTail(opened.tail, opened.writer.nextOffset)
-    const { windowDays } = settings().dedupe
+    if (this.#unforwarded.length === 0) this.#forwardedThrough = this.#eventsEnd
+    const windowDays = this.#windowDays
     await catchUp(this.#parts(), dedupe, idFiles, opened.writer.nextOffset, windowDays)
     this.#doIdWork(async () => {
       this.#idsEnd = await writeMissingIdFiles(this.#parts(), idFiles, windowDays)
@@ -141,6 +155,7 @@ class Consumer implements Pipeline {
     await this.#running
     await this.#input?.close()
     await this.#idWork
+    await this.#forwarder?.close()
     await this.#writer?.close()
     await this.#options.dedupe.close()
   }
@@ -151,6 +166,8 @@ class Consumer implements Pipeline {
       decidedThrough: this.#state.positions(),
       eventsEnd: this.#eventsEnd,
       eventsNeededFrom: this.#idsEnd,
+      forwarded: this.#forwarder?.totals() ?? {},
+      forwardedThrough: this.#forwardedThrough,
     }
   }
 
@@ -160,7 +177,8 @@ class Consumer implements Pipeline {
   }
 
   async #run(input: Input): Promise<void> {
-    let committing: Promise<void> = Promise.resolve()
+    let committing = this.#forward(this.#unforwarded.splice(0))
+    await committing
     while (!this.#isStopping) {
       this.#isWoken = false
       const chunk = await this.#prepare(input)
@@ -190,8 +208,9 @@ class Consumer implements Pipeline {
   async #prepare(input: Input): Promise<Chunk> {
     const { newMessageId, log } = this.#options
     const noteWorkspace = (source: number, workspace: number): void => this.#state.setWorkspace(source, workspace)
+    const context = { newMessageId, noteWorkspace, controlsOf: this.#controlsOf, log }
     const slices = await input.take(chunkUnitsMax)
-    return this.#duplicates.decide(slices.flatMap((slice) => draftsOf(slice, { newMessageId, noteWorkspace, log })))
+    return this.#duplicates.decide(slices.flatMap((slice) => draftsOf(slice, context)))
   }
 
   async #commit(chunk: Chunk): Promise<void> {
@@ -210,23 +229,22 @@ class Consumer implements Pipeline {
     this.#options.metrics?.decided(drafts)
     await this.#options.dedupe.put(entries, first + drafts.length)
     this.#duplicates.release(chunk)
+    // Before anything else is appended to `events`: see `forwarder.ts`.
+    await this.#forward(drafts.flatMap((draft, i) => (isForwarded(draft) ? [{ ...draft, offset: first + i }] : [])))
   }
 
-  /** Appends as soon as the disk reserve allows it. Undefined when the pipeline was stopped before that: nothing was written. */
+  /** Undefined when the pipeline was stopped before the disk took the frames: nothing was written. */
   async #append(frames: readonly FrameInput[]): Promise<number | undefined> {
-    const writer = this.#openWriter()
-    for (;;) {
-      try {
-        const expected = writer.nextOffset
-        const first = await writer.append(frames)
-        assert(first === expected, 'nobody else appends to this partition')
-        return first
-      } catch (error) {
-        if (!passesByItself(error)) throw error
-      }
-      if (this.#isStopping) return undefined
-      await sleep(this.#options.clock, unwritableRetryMs)
-    }
+    const expected = this.#eventsEnd
+    const first = await appendWhenPossible(this.#openWriter(), frames, this.#options.clock, () => this.#isStopping)
+    assert(first === undefined || first === expected, 'nobody else appends to this partition')
+    return first
+  }
+
+  /** All blocked events before the end of `events`. A pipeline that is stopped meanwhile makes up for it when it starts again. */
+  async #forward(events: readonly BlockedEvent[]): Promise<void> {
+    assert(this.#forwarder !== undefined, 'the pipeline has been started')
+    if (await this.#forwarder.forward(events)) this.#forwardedThrough = this.#eventsEnd
   }
 
   #framesOf(drafts: readonly Draft[]): FrameInput[] {
@@ -241,7 +259,7 @@ class Consumer implements Pipeline {
 
   /** The journal begins a segment: the one before it is complete and gets its id file. */
   #checkpoint(): unknown {
-    const { idFiles, clock, settings } = this.#options
+    const { idFiles, clock } = this.#options
     const ids = this.#ids
     const end = this.#openWriter().nextOffset
     this.#ids = new IdCollector(end)
@@ -249,9 +267,9 @@ class Consumer implements Pipeline {
       this.#doIdWork(async () => {
         await idFiles.write(ids, end)
         // An earlier one has failed.
-        if (this.#idsEnd < ids.base) await writeMissingIdFiles(this.#parts(), idFiles, settings().dedupe.windowDays)
+        if (this.#idsEnd < ids.base) await writeMissingIdFiles(this.#parts(), idFiles, this.#windowDays)
         this.#idsEnd = end
-        await idFiles.removeOlder(clock.now() - (settings().dedupe.windowDays + 1) * DAY_MS)
+        await idFiles.removeOlder(clock.now() - (this.#windowDays + 1) * DAY_MS)
       })
     }
     return this.#state.toCheckpoint()
@@ -269,10 +287,18 @@ class Consumer implements Pipeline {
       }
       readable = item.offset + 1
       this.#state.foldFrame(item)
+      this.#noteUnforwarded(item)
       const entry = item.offset >= this.#ids.base ? await entryOf(this.#parts(), item) : undefined
       if (entry !== undefined) this.#ids.add(entry)
     }
     if (readable !== undefined) this.#undone = { from: readable, to: nextOffset }
+  }
+
+  #noteUnforwarded(frame: Frame): void {
+    const { offset, timeMs, flags, body, isDamaged } = frame
+    if (!isForwarded(frame) || offset < (this.#forwarder?.next ?? 0)) return
+    if (isDamaged) this.#options.log.error({ offset }, 'a blocked event is damaged and cannot be forwarded')
+    else this.#unforwarded.push({ offset, timeMs, flags, json: body.toString() })
   }
 
   /** Id files spare work later and are made again when they are missing, so that a failure here stops nothing. */
@@ -282,17 +308,18 @@ class Consumer implements Pipeline {
     })
   }
 
+  get #windowDays(): number {
+    return this.#options.snapshots.current.settings.dedupe.windowDays
+  }
+
   #openWriter(): PartitionWriter {
     assert(this.#writer !== undefined, 'the pipeline has been started')
     return this.#writer
   }
 
   #parts(): CatchUpParts {
-    const { journal, log, clock, workspaceOf } = this.#options
+    const { journal, log, clock, snapshots } = this.#options
+    const workspaceOf = (source: number) => snapshots.current.sources.find(({ number }) => number === source)?.workspace
     return { journal, partition: this.#partition, state: this.#state, log, clock, workspaceOf }
   }
-}
-
-function passesByItself(error: unknown): boolean {
-  return error instanceof JournalUnavailable && (error.reason === 'disk_reserve' || error.reason === 'overloaded')
 }

@@ -17,7 +17,8 @@ export function messageKey(workspace: number, messageId: string): MessageKey {
   return hash('md5', `${workspace}\0${messageId}`, 'base64url')
 }
 
-/** What became of a message that carries the id. Numbers are on disk: never reuse or renumber one. */
+/** What became of a message that carries the id; a blocked one counts as accepted here, and its frame tells the two apart.
+ *  Numbers are on disk: never reuse or renumber one. */
 export const entryKinds = { accepted: 1, rejected: 2, duplicate: 3 } as const
 export type EntryKind = (typeof entryKinds)[keyof typeof entryKinds]
 

@@ -11,10 +11,20 @@ import {
   type Frame,
   type ReceivedHead,
 } from '../journal/index.ts'
-import { normaliseMessage, parseBody, splitBody, type Normalised, type SplitOptions } from '../protocol/index.ts'
+import {
+  normaliseMessage,
+  parseBody,
+  splitBody,
+  type Call,
+  type DroppedCode,
+  type NormalisedCall,
+  type RejectedMessage,
+  type SplitOptions,
+} from '../protocol/index.ts'
 import { lostCode, type Decided } from './counters.ts'
 import { entryKinds, messageKey, type EntryKind, type MessageKey } from './dedupe.ts'
 import { totalAt, type Slice } from './input.ts'
+import type { ControlsOf, SourceControls } from './schema-controls.ts'
 
 /** One frame of `events` to be. */
 export interface Draft extends Decided {
@@ -23,17 +33,21 @@ export interface Draft extends Decided {
   inputTotal: number
   /** JSON of the message or of its `Decision`. */
   json: string
+  /** Of a message that is one of the six calls and sound, also of a blocked one. */
+  call?: Call
   /** For the dedupe index; absent when the message has no id. */
   id?: { kind: EntryKind; key: MessageKey; messageId: string }
 }
 
 /** What a message comes to by itself. */
-type Verdict = Pick<Draft, 'kind' | 'flags' | 'json' | 'code' | 'id'>
+type Verdict = Pick<Draft, 'kind' | 'flags' | 'json' | 'call' | 'code' | 'id'>
 
 export interface DraftContext {
   /** An id for a message that came without one. */
   newMessageId: () => string
   noteWorkspace: (source: number, workspace: number) => void
+  /** What the schema of a source refuses now. */
+  controlsOf: ControlsOf
   log: Logger
 }
 
@@ -65,7 +79,7 @@ export function draftsOf(slice: Slice, context: DraftContext): Draft[] {
 /** The frame that says that the message has been there before. */
 export function asDuplicate(draft: Draft, { key, messageId }: NonNullable<Draft['id']>): Draft {
   const { code: _, ...rest } = draft
-  const decision: Decision = { code: 'duplicate', messageId, type: callNames[draft.kind] ?? '' }
+  const decision: Decision = { code: 'duplicate', messageId, type: draft.call ?? '' }
   return {
     ...rest,
     kind: eventKinds.duplicate,
@@ -74,8 +88,6 @@ export function asDuplicate(draft: Draft, { key, messageId }: NonNullable<Draft[
     id: { kind: entryKinds.duplicate, key, messageId },
   }
 }
-
-const callNames = Object.fromEntries(Object.entries(eventKinds).map(([name, kind]) => [kind, name]))
 
 const lostVerdict: Verdict = {
   kind: eventKinds.dropped,
@@ -108,10 +120,15 @@ function split(frame: Frame, context: DraftContext): Verdict[] {
   if (frame.kind !== receivedKinds.request) throw new Error('a frame of an unknown kind')
   const { head, body } = decodeReceived(frame.body)
   context.noteWorkspace(frame.source, head.workspace)
+  if (head.forwarded !== undefined) return [arrivedByForwarding(head, head.forwarded, body)]
   const arrival = { ...head, receivedAtMs: frame.timeMs, newMessageId: context.newMessageId }
-  return splitBody(parseBody(body), splitOptionsOf(head)).map((item) =>
-    verdictOf(normaliseMessage(item, arrival), head.workspace),
-  )
+  const controls = context.controlsOf(frame.source)
+  return splitBody(parseBody(body), splitOptionsOf(head)).map((item) => {
+    const normalised = normaliseMessage(item, arrival)
+    return normalised.kind === 'call'
+      ? verdictOfCall(normalised, head.workspace, controls)
+      : verdictOfRejected(normalised, head.workspace)
+  })
 }
 
 function splitOptionsOf({ route, messageBytesMax, batchMessagesMax, verdict }: ReceivedHead): SplitOptions {
@@ -123,17 +140,53 @@ function splitOptionsOf({ route, messageBytesMax, batchMessagesMax, verdict }: R
   }
 }
 
-function verdictOf(normalised: Normalised, workspace: number): Verdict {
-  if (normalised.kind === 'call') {
-    const { messageId } = normalised.message
-    const flags =
-      (normalised.hasIntegrations ? eventFlags.integrations : 0) |
-      (normalised.hasBundled ? eventFlags.bundled : 0) |
-      (normalised.hasConsent ? eventFlags.consent : 0)
-    const id = { kind: entryKinds.accepted, key: messageKey(workspace, messageId), messageId }
-    return { kind: eventKinds[normalised.call], flags, json: normalised.json, id }
+function verdictOfCall(normalised: NormalisedCall, workspace: number, controls?: SourceControls): Verdict {
+  const { call, message, json } = normalised
+  const { messageId } = message
+  const flags =
+    (normalised.hasIntegrations ? eventFlags.integrations : 0) |
+    (normalised.hasBundled ? eventFlags.bundled : 0) |
+    (normalised.hasConsent ? eventFlags.consent : 0)
+  const id = { kind: entryKinds.accepted, key: messageKey(workspace, messageId), messageId }
+  if (controls === undefined) return { kind: eventKinds[call], flags, json, call, id }
+  if (controls.isBlocked(message)) return { ...blocked(normalised, controls, flags), call, id }
+  // Printed again only when something was taken out.
+  const left = controls.omitTraits(message) ? JSON.stringify(message) : json
+  return { kind: eventKinds[call], flags, json: left, call, id }
+}
+
+const blockedCode: DroppedCode = 'event_setting'
+
+/** Keeps the message whole, whatever its size: it may have to go on to another source. */
+function blocked({ call, message, json }: NormalisedCall, { forwarding }: SourceControls, flags: number): Verdict {
+  const decision: Decision = {
+    code: blockedCode,
+    messageId: message.messageId,
+    type: call,
+    ...(forwarding && { forwarding }),
   }
-  const { code, messageId, type, payload } = normalised
+  return {
+    kind: eventKinds.dropped,
+    flags: forwarding === undefined ? flags : flags | eventFlags.forwarding,
+    code: blockedCode,
+    // The message is printed already; joining spares doing it again.
+    json: `${JSON.stringify(decision).slice(0, -1)},"message":${json}}`,
+  }
+}
+
+/** An event that another source has blocked. It is final and is not blocked again, so that no event goes in a circle. */
+function arrivedByForwarding(
+  { route, workspace }: ReceivedHead,
+  { messageId, flags }: NonNullable<ReceivedHead['forwarded']>,
+  body: Buffer,
+): Verdict {
+  // `forwarder.ts` writes one call.
+  const call = route as Call
+  const id = { kind: entryKinds.accepted, key: messageKey(workspace, messageId), messageId }
+  return { kind: eventKinds[call], flags, json: body.toString(), call, id }
+}
+
+function verdictOfRejected({ code, messageId, type, payload }: RejectedMessage, workspace: number): Verdict {
   const verdict = rejection({
     code,
     ...(messageId === undefined ? {} : { messageId }),

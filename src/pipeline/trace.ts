@@ -6,7 +6,8 @@ import type { IndexedFrame } from './dedupe.ts'
 export interface TracedFrame {
   partition: number
   offset: number
-  result: 'accepted' | 'duplicate' | 'rejected'
+  /** `dropped`: the schema of its source blocks it. */
+  result: 'accepted' | 'duplicate' | 'rejected' | 'dropped'
   source: number
   receivedAtMs: number
   /** The request it came in: frame of `received`, and index of the message in it. */
@@ -27,7 +28,7 @@ export async function traceOf(
     const frame = await journal.readOne('events', partition, offset)
     if (frame === undefined) continue
     const { kind, source, timeMs, inputPartition, inputOffset, index } = frame
-    const result = isCall(kind) ? 'accepted' : kind === eventKinds.duplicate ? 'duplicate' : 'rejected'
+    const result = resultOf(kind)
     const input = { partition: inputPartition, offset: inputOffset, index }
     const entry: TracedFrame = { partition, offset, result, source, receivedAtMs: timeMs, input }
     if (!frame.isDamaged) {
@@ -39,4 +40,10 @@ export async function traceOf(
     traced.push(entry)
   }
   return traced
+}
+
+function resultOf(kind: number): TracedFrame['result'] {
+  if (isCall(kind)) return 'accepted'
+  if (kind === eventKinds.duplicate) return 'duplicate'
+  return kind === eventKinds.dropped ? 'dropped' : 'rejected'
 }

@@ -28,6 +28,7 @@ export const rejectedCodes = {
 export type RejectedCode = keyof typeof rejectedCodes
 
 export const droppedCodes = {
+  event_setting: 'The schema of the source blocks this event.',
   JOURNAL_CORRUPT: 'The stored message could not be read back (damage on the disk).',
   DESTINATION_DISABLED: 'The destination was disabled when the message came.',
   UNSUPPORTED_EVENT_TYPE: 'The destination does not take this kind of call.',

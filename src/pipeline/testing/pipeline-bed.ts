@@ -15,6 +15,12 @@ import {
   type PartitionWriter,
   type ReceivedHead,
 } from '../../journal/index.ts'
+import {
+  createFixedSnapshotSource,
+  defaultDeployment,
+  type SchemaControls,
+  type SourceSnapshot,
+} from '../../snapshot/index.ts'
 import { createPipeline, type Pipeline } from '../consume.ts'
 import { openDedupeStore } from '../dedupe-store.ts'
 import type { DedupeIndex } from '../dedupe.ts'
@@ -39,6 +45,8 @@ export interface Bed {
   clock: { nowMs: number }
   journal: Journal
   windowDays: number
+  /** Puts sources in force; without it there are none that the snapshot knows. */
+  configure(sources: SourceSnapshot[]): void
   failures: Error[]
   /** Appends a request and resolves when it is durable. */
   send(request: Request): Promise<void>
@@ -65,12 +73,38 @@ export function track(messageId: string | undefined, more: object = {}): object 
   }
 }
 
+/** A source as the snapshot has it, numbered, with what its schema refuses. */
+export function sourceWith(number: number, schema?: Partial<SchemaControls>): SourceSnapshot {
+  return {
+    number,
+    id: `src_${number}`,
+    workspace: 1,
+    slug: `source-${number}`,
+    name: `Source ${number}`,
+    type: 'http-api',
+    isEnabled: true,
+    isClientSide: false,
+    writeKeys: [`KEY_${number}`],
+    ip: 'keep',
+    ...(schema && { schema: { blockedEvents: [], blockedTraits: [], blockedGroupTraits: [], ...schema } }),
+  }
+}
+
 export async function createBed(options: { segmentBytesMax?: number } = {}): Promise<Bed> {
   const directory = await mkdtemp(join(tmpdir(), 'tributary-pipeline-'))
   const clock = { nowMs: aTime }
   const testClock: Clock = { ...systemClock, now: () => clock.nowMs }
   const totals = new Map<string, number>()
   const writers = new Map<number, Promise<PartitionWriter>>()
+  const snapshots = createFixedSnapshotSource({
+    number: 1,
+    publishedAtMs: aTime,
+    workspaces: [],
+    sources: [],
+    destinations: [],
+    warehouses: [],
+    settings: defaultDeployment,
+  })
   let nextId = 0
   const openNow = (): Promise<Journal> =>
     openJournal({
@@ -105,7 +139,14 @@ export async function createBed(options: { segmentBytesMax?: number } = {}): Pro
     directory,
     clock,
     journal: await openNow(),
-    windowDays: 7,
+    get windowDays() {
+      return snapshots.current.settings.dedupe.windowDays
+    },
+    set windowDays(windowDays) {
+      const { settings } = snapshots.current
+      snapshots.replace({ ...snapshots.current, settings: { ...settings, dedupe: { windowDays } } })
+    },
+    configure: (sources) => snapshots.replace({ ...snapshots.current, sources }),
     failures: [],
     async send({
       source = 1,
@@ -157,8 +198,7 @@ export async function createBed(options: { segmentBytesMax?: number } = {}): Pro
         clock: testClock,
         newMessageId: () => `made-${(nextId += 1)}`,
         log: silentLogger,
-        workspaceOf: () => undefined,
-        settings: () => ({ dedupe: { windowDays: bed.windowDays } }),
+        snapshots,
         onFailure: (error) => bed.failures.push(error),
       })
       await pipeline.start()

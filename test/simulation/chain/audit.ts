@@ -8,6 +8,7 @@ import { eachOffset } from '../../../src/delivery/offset-runs.ts'
 import type { ConnectionStatus } from '../../../src/delivery/index.ts'
 import {
   decodeReceived,
+  eventFlags,
   eventKinds,
   isCall,
   type Decision,
@@ -17,10 +18,10 @@ import {
   type Topic,
 } from '../../../src/journal/index.ts'
 import type { ConnectionStatus as WarehouseConnectionStatus } from '../../../src/loader/index.ts'
-import type { PipelineStatus } from '../../../src/pipeline/index.ts'
+import { forwardedId, type PipelineStatus } from '../../../src/pipeline/index.ts'
 import type { VendorRequest } from './vendor.ts'
 import { sendingOf } from './clients.ts'
-import { connectionOf, schemaOf, sources, urlOf } from './configuration.ts'
+import { blockable, connectionOf, schemaOf, sources, urlOf } from './configuration.ts'
 import type { World } from './world.ts'
 
 /** What the processes said of themselves at the end. */
@@ -33,6 +34,7 @@ export interface Statements {
 }
 
 export interface Topics {
+  /** By partition: those of the gateways, then that of forwarded events. */
   received: Frame[][]
   events: Frame[]
   outcomes: Frame[]
@@ -47,7 +49,7 @@ export async function readTopics(world: World, journal: Journal): Promise<Topics
     return items as Frame[]
   }
   const received: Frame[][] = []
-  for (let i = 0; i < world.configuration.gatewayCount; i += 1) received.push(await read('received', i))
+  for (let i = 0; i <= world.configuration.gatewayCount; i += 1) received.push(await read('received', i))
   return { received, events: await read('events', 0), outcomes: await read('outcomes', 0) }
 }
 
@@ -62,6 +64,7 @@ async function readAll(journal: Journal, topic: Topic, partition: number): Promi
 export function checkEverything(world: World, topics: Topics, statements: Statements): void {
   checkSendings(world, topics)
   checkEvents(topics)
+  checkForwarded(world, topics)
   checkSources(topics, statements)
   const ends = endsOf(topics)
   checkDestinations(topics, statements, ends)
@@ -70,9 +73,9 @@ export function checkEverything(world: World, topics: Topics, statements: Statem
 }
 
 /** What was acknowledged is in `received` once; of the rest each sending is there once or not at all. */
-function checkSendings({ clients }: World, { received }: Topics): void {
+function checkSendings({ clients, configuration }: World, { received }: Topics): void {
   const times = new Map<number, number>()
-  for (const frame of received.flat()) {
+  for (const frame of received.slice(0, configuration.gatewayCount).flat()) {
     const number = sendingOf(decodeReceived(frame.body).head)
     times.set(number, (times.get(number) ?? 0) + 1)
   }
@@ -102,12 +105,49 @@ function checkEvents({ received, events }: Topics): void {
     const one = decided.get(messageId) ?? { accepted: 0, times: 0 }
     decided.set(messageId, one)
     one.times += 1
-    if (isCall(kind)) one.accepted += 1
+    // A blocked event takes its id too.
+    if (kind !== eventKinds.duplicate) one.accepted += 1
     assert.equal(one.accepted, 1, `${messageId} is accepted once (event ${offset}, copy ${one.times})`)
   }
   received.forEach((requests, partition) =>
     assert.deepEqual(next[partition], { offset: requests.length, index: 0 }, 'every message is decided'),
   )
+}
+
+/** What a schema blocks is what it can block; each event that is to go on is in the other source once, whatever that one blocks. */
+function checkForwarded({ configuration }: World, { received, events }: Topics): void {
+  const partition = configuration.gatewayCount
+  const blocked = events.filter(({ kind }) => kind === eventKinds.dropped)
+  for (const { body } of blocked) {
+    const { message } = JSON.parse(body.toString()) as { message: { event: string } }
+    assert.equal(message.event, blockable.event)
+  }
+  const going = blocked.filter(({ flags }) => (flags & eventFlags.forwarding) !== 0)
+  const gone = received[partition]!.map(({ source, inputOffset, body }) => {
+    const { messageId } = JSON.parse(decodeReceived(body).body.toString()) as { messageId: string }
+    return { source, inputOffset, messageId }
+  })
+  const expected = going.map(({ offset, body }) => {
+    const { forwarding, messageId } = JSON.parse(body.toString()) as Required<Decision>
+    return { source: forwarding.source, inputOffset: offset, messageId: forwardedId(messageId) }
+  })
+  assert.deepEqual(gone, expected, 'each blocked event that goes on is forwarded once')
+  const arrived = events.filter(({ inputPartition }) => inputPartition === partition)
+  assert.ok(
+    arrived.every(({ kind }) => isCall(kind)),
+    'what was forwarded is not blocked again',
+  )
+  for (const { offset, kind, body } of events) {
+    if (kind !== eventKinds.identify) continue
+    const { traits, context } = JSON.parse(body.toString()) as Identify
+    const isOmitted = context.protocols?.omitted.includes(blockable.trait) === true
+    assert.ok(!(isOmitted && blockable.trait in traits), `event ${offset} has not what it says was omitted`)
+  }
+}
+
+interface Identify {
+  traits: object
+  context: { protocols?: { omitted: string[] } }
 }
 
 /** The counts of each source are those of its frames. */
@@ -189,7 +229,9 @@ function checkDestinations({ events }: Topics, { delivery }: Statements, ends: E
       else counts.dropped[code] = (counts.dropped[code] ?? 0) + 1
     }
     const { rejected, dropped } = decisionsOf(frames)
-    assert.deepEqual(dropped, {}, 'nothing is lost on the way to a destination')
+    const { event_setting: blocked, ...lost } = dropped
+    assert.deepEqual(lost, {}, 'nothing is lost on the way to a destination')
+    if (blocked !== undefined) counts.dropped['event_setting'] = blocked
     const status = delivery.find((one) => one.connection === connection)
     const found = status && {
       received: status.received,

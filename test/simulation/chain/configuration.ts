@@ -5,7 +5,7 @@ import {
   type MappingSnapshot,
   type Snapshot,
 } from '../../../src/snapshot/index.ts'
-import type { DeliverySettings, SourceSnapshot } from '../../../src/snapshot/snapshot.ts'
+import type { DeliverySettings, SchemaControls, SourceSnapshot } from '../../../src/snapshot/snapshot.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
 
 export const sources = [1, 2]
@@ -13,6 +13,9 @@ export const sources = [1, 2]
 export const connectionOf = (source: number): number => source + 10
 export const schemaOf = (source: number): string => `source_${source}`
 export const warehouseSlug = 'local'
+
+/** Names that a schema may block. */
+export const blockable = { event: 'Event 2', trait: 'trait_2' }
 
 /** URL of a mapping; the vendor tells mappings apart by it. */
 export const urlOf = (connection: number, mapping: string): string => `https://vendor.example/${connection}/${mapping}`
@@ -48,7 +51,7 @@ export function drawConfiguration(random: Random): Configuration {
     ...(random.chance(0.2) ? { retryWindowHours: 1 / 600 } : {}),
   }
   return {
-    snapshot: snapshotOf(delivery, batchSize),
+    snapshot: snapshotOf(delivery, batchSize, random),
     concurrency,
     isOrdered,
     gatewayCount: random.chance(0.3) ? 2 : 1,
@@ -60,12 +63,27 @@ export function drawConfiguration(random: Random): Configuration {
   }
 }
 
-function snapshotOf(delivery: DeliverySettings, batchSize: number): Snapshot {
+/** The sources with other toggles in their schemas: each blocks nothing, or an event that may go to the other source, so that there
+ *  are circles too. */
+export function drawSources(random: Random): SourceSnapshot[] {
+  return sources.map((number) => {
+    if (random.chance(0.5)) return sourceOf(number)
+    const schema: SchemaControls = {
+      blockedEvents: [blockable.event],
+      blockedTraits: [blockable.trait],
+      blockedGroupTraits: [],
+      ...(random.chance(0.7) ? { forwardBlockedEventsTo: sources.find((other) => other !== number)! } : {}),
+    }
+    return { ...sourceOf(number), schema }
+  })
+}
+
+function snapshotOf(delivery: DeliverySettings, batchSize: number, random: Random): Snapshot {
   return {
     number: 1,
     publishedAtMs: 0,
     workspaces: [{ number: 1, id: 'ws_1', slug: 'acme', name: 'Acme' }],
-    sources: sources.map(sourceOf),
+    sources: drawSources(random),
     destinations: sources.map((source) => destinationOf(source, batchSize)),
     warehouses: [
       {

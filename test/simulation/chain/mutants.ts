@@ -133,6 +133,36 @@ export const mutants: Mutant[] = [
     before: 'workspaceOf(source) ?? (await workspaceOfRequest(parts, frame))',
     after: 'await workspaceOfRequest(parts, frame)',
   },
+  {
+    title: 'forwarding goes on without a look at what stands in its partition',
+    file: 'pipeline/forwarder.ts',
+    before: '      next = item.inputOffset + 1\n',
+    after: '',
+  },
+  {
+    title: 'what a crash kept from being forwarded is forgotten',
+    file: 'pipeline/consume.ts',
+    before: 'this.#forward(this.#unforwarded.splice(0))',
+    after: 'this.#forward([])',
+  },
+  {
+    title: 'events go on before what is blocked has been forwarded',
+    file: 'pipeline/consume.ts',
+    before: '    await this.#forward(drafts.flatMap(',
+    after: '    void this.#forward(drafts.flatMap(',
+  },
+  {
+    title: 'what was forwarded can be blocked again',
+    file: 'pipeline/drafts.ts',
+    before: '  if (head.forwarded !== undefined) return',
+    after: '  if (head.forwarded !== undefined && !context.controlsOf(frame.source)) return',
+  },
+  {
+    title: 'an index built anew does not know the ids of blocked events',
+    file: 'pipeline/catch-up.ts',
+    before: '  if (frame.isDamaged) return undefined\n',
+    after: '  if (frame.isDamaged || frame.kind === eventKinds.dropped) return undefined\n',
+  },
   // ---- Delivery
   {
     title: 'delivery frees a slot before the outcome is durable',

@@ -161,8 +161,8 @@ async function openPipeline(world: World, process: Process, _: number, fail: Fai
     clock,
     newMessageId: () => createMessageId(clock.now(), () => world.random.next()),
     log: silentLogger,
-    settings: () => world.snapshots.current.settings,
-    workspaceOf: (source) => world.snapshots.current.sources.find(({ number }) => number === source)?.workspace,
+    forwardedPartition: world.configuration.gatewayCount,
+    snapshots: world.snapshots,
     onFailure: fail,
   })
   await room.start()

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { addsUp, type ConnectionStatus } from '../../../src/delivery/status.ts'
 import { JournalUnavailable } from '../../../src/journal/index.ts'
+import { drawSources } from './configuration.ts'
 import { createPlatform, type Platform, type Slot } from './processes.ts'
 import { auditTopics, checkRebuilt, checkRecounts, comeToRest, heal } from './settle.ts'
 import { isDiskTrouble, shuffled, World } from './world.ts'
@@ -84,6 +85,7 @@ const actions: [weight: number, action: Action][] = [
   [0.5, (world) => void (world.skewMs -= world.random.integer(30_000))],
   [1, (world) => void (world.vendor.trouble = world.random.pick([0, 0.3, 0.8]))],
   [1, (world) => void (world.warehouse.trouble = world.random.pick([0, 0.5]))],
+  [1.5, changeSchema],
   [2, ask],
 ]
 const weightTotal = actions.reduce((sum, [weight]) => sum + weight, 0)
@@ -120,6 +122,12 @@ export function send(world: World, { gateways }: Platform): void {
 function startOne({ random }: World, all: Slot<unknown>[]): void {
   const down = all.filter((slot) => slot.isDown)
   if (down.length > 0) random.pick(down).start()
+}
+
+/** Somebody blocks what was allowed, or allows what was blocked. */
+function changeSchema({ random, snapshots }: World): void {
+  const { current } = snapshots
+  snapshots.replace({ ...current, number: current.number + 1, sources: drawSources(random) })
 }
 
 /** Questions come as soon as somebody is there to be asked. */

@@ -35,13 +35,14 @@ export async function startAll(world: World, all: Slot<unknown>[]): Promise<void
 /** Waits until every message has come to its end, and asks everybody what he counted. */
 export async function comeToRest(world: World, platform: Platform): Promise<Statements> {
   const { gateways, pipeline, delivery, loader } = platform
-  const totals = () => sumOf(gateways.map((slot) => slot.room!.totals()))
+  const totals = () => sumOf([...gateways.map((slot) => slot.room!.totals()), pipeline.room!.status().forwarded])
   const isDecided = () => {
     const status = pipeline.room!.status()
-    return sources.every((source) => {
+    const isDone = sources.every((source) => {
       const counts = status.sources[source]
       return (counts === undefined ? 0 : decidedOf(counts)) === (totals()[source] ?? 0)
     })
+    return isDone && status.forwardedThrough === status.eventsEnd
   }
   await until(world, 'every message is decided', async () => isDecided())
   const { eventsEnd } = pipeline.room!.status()
@@ -73,7 +74,7 @@ async function until(world: World, what: string, isSo: () => Promise<boolean>): 
   }
 }
 
-function sumOf(all: Record<string, number>[]): Record<number, number> {
+function sumOf(all: Record<string | number, number>[]): Record<number, number> {
   const sum: Record<number, number> = {}
   for (const totals of all)
     for (const [source, total] of Object.entries(totals)) sum[Number(source)] = (sum[Number(source)] ?? 0) + total

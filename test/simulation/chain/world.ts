@@ -1,7 +1,6 @@
 /** One simulated installation: a disk, five kinds of processes, clients, vendors and a warehouse, all driven by one seed. */
 import { dirname } from 'node:path'
 import { createFixedSnapshotSource } from '../../../src/snapshot/snapshot-file.ts'
-import type { SnapshotSource } from '../../../src/snapshot/index.ts'
 import type { Clock } from '../../../src/base/clock.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
 import { JournalUnavailable, prepareJournal } from '../../../src/journal/index.ts'
@@ -24,7 +23,7 @@ export class World {
   readonly random: Random
   readonly disk: SimulatedDisk
   readonly configuration: Configuration
-  readonly snapshots: SnapshotSource
+  readonly snapshots: ReturnType<typeof createFixedSnapshotSource>
   readonly clients: Clients
   readonly vendor: Vendor
   readonly warehouse: SimulatedWarehouse
