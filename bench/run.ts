@@ -10,6 +10,7 @@ const all = [
   'latency',
   'load',
   'growth',
+  'debugger',
   'restart',
   'idle',
   'first-event',

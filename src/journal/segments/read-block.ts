@@ -35,6 +35,8 @@ export interface BlockOptions {
 const windowBytesMin = 4 * 1024
 const windowBytesMax = 4 * 1024 * 1024
 const searchBytes = 1024 * 1024
+/** A place that is remembered is seldom further away (`segment-files.ts`), and a look-up must not read much more than that. */
+const skipBytes = 64 * 1024
 
 /** The next items from `from` on. `end` says which offset the file reaches and at which position. No items only at the end. */
 export async function readBlock(handle: FileHandle, from: Place, end: Place, options: BlockOptions): Promise<Block> {
@@ -66,7 +68,7 @@ export async function skipTo(
 ): Promise<Place> {
   let { offset, position } = from
   while (offset < options.offset) {
-    const window = await readWindow(handle, position, end, searchBytes)
+    const window = await readWindow(handle, position, end, skipBytes)
     const view = viewOf(window)
     let at = 0
     while (offset < options.offset && at + headerBytes <= window.byteLength) {
