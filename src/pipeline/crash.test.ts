@@ -13,9 +13,10 @@ import {
 } from '../journal/index.ts'
 import { createDedupeMemory, type DedupeDisk } from './dedupe-memory.ts'
 import type { DedupeIndex } from './dedupe.ts'
+import { forwardedId } from './forwarder.ts'
 import { receivedTotals, waitingMessages } from './received-totals.ts'
 import { recount } from './recount.ts'
-import { createBed, track, type Bed } from './testing/pipeline-bed.ts'
+import { createBed, sourceWith, track, type Bed } from './testing/pipeline-bed.ts'
 
 /** When the pipeline dies: at its `append`th append, after `survive` of the append's frames have become durable. */
 interface Death {
@@ -25,13 +26,15 @@ interface Death {
 
 type Append = PartitionWriter['append']
 
-/** A journal in which the appends to `events` go through `change`. */
+const forwardedPartition = 1_000
+
+/** A journal in which the appends of the pipeline go through `change`: to `events`, and of forwarded events to `received`. */
 function withAppend(journal: Journal, change: (append: Append) => Append): Journal {
   return {
     ...journal,
     async openWriter(topic, partition, options) {
       const opened = await journal.openWriter(topic, partition, options)
-      if (topic !== 'events') return opened
+      if (topic !== 'events' && partition !== forwardedPartition) return opened
       const { writer } = opened
       const append = change((frames) => writer.append(frames))
       return {
@@ -168,6 +171,72 @@ async function checkAll(bed: Bed, sent: { source: number; ids: number[] }[], ind
   assert.ok(Object.values(waitingMessages(totals, status)).every((waiting) => waiting === 0))
   assert.deepEqual(await recount(bed.journal, 0, status), [])
   assert.equal(frames.filter(({ kind }) => kind === eventKinds.dropped).length, 0)
+  assert.deepEqual(bed.failures, [])
+  await pipeline.stop()
+}
+
+test('what a source blocks and forwards comes to the other source exactly once, whatever is killed when', async () => {
+  const rounds = fc.array(round, { minLength: 1, maxLength: 4 })
+  await fc.assert(
+    fc.asyncProperty(rounds, fc.integer({ min: 1, max: 5 }), async (plan, flushEvery) => {
+      const bed = await createBed({ segmentBytesMax: 3000 })
+      try {
+        // In a circle, with a source that forwards nothing.
+        bed.configure([
+          sourceWith(1, { blockedEvents: ['Order Completed'], forwardBlockedEventsTo: 2 }),
+          sourceWith(2, { blockedEvents: ['Order Completed'], forwardBlockedEventsTo: 1 }),
+          sourceWith(3),
+        ])
+        const disk: DedupeDisk = { entries: [], covered: undefined }
+        const count = { 1: 0, 2: 0, 3: 0 } as Record<number, number>
+        for (const { requests, death } of plan) {
+          for (const { source, partition, ids } of requests) {
+            await bed.send({ source, partition, messages: ids.map(messageOf) })
+            count[source]! += ids.length
+          }
+          await runUntilDeath(bed, death, forgetfulIndex(disk, flushEvery))
+        }
+        await checkForwarded(bed, count, forgetfulIndex(disk, 1))
+      } finally {
+        await bed.end()
+      }
+    }),
+    { numRuns: 30, endOnFailure: true },
+  )
+})
+
+async function checkForwarded(bed: Bed, sent: Record<number, number>, index: DedupeIndex): Promise<void> {
+  const pipeline = await bed.start(index)
+  await bed.settled(pipeline)
+  const { sources, forwarded } = pipeline.status()
+  const frames = (await bed.events()).filter((item) => item.type === 'frame')
+  const arrived = frames.filter(({ inputPartition }) => inputPartition === forwardedPartition)
+  assert.ok(
+    arrived.every(({ kind }) => isCall(kind)),
+    'what was forwarded is not blocked again',
+  )
+  for (const [from, to] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const blocked = frames.filter(({ source, kind }) => source === from && kind === eventKinds.dropped)
+    const ids = arrived.filter(({ source }) => source === to).map(({ body }) => idOf(body))
+    assert.deepEqual(
+      ids,
+      blocked.map(({ body }) => forwardedId(idOf(body))),
+      'each once, in order',
+    )
+    assert.equal(forwarded[to] ?? 0, blocked.length)
+    assert.deepEqual(sources[from]?.dropped ?? {}, blocked.length === 0 ? {} : { event_setting: blocked.length })
+  }
+  const totals = await receivedTotals(bed.journal)
+  for (const source of [1, 2, 3]) {
+    const received = sent[source]! + (forwarded[source] ?? 0)
+    assert.equal(totals[source] ?? 0, received)
+    assert.equal(frames.filter((frame) => frame.source === source).length, received)
+  }
+  assert.ok(Object.values(waitingMessages(totals, pipeline.status())).every((waiting) => waiting === 0))
+  assert.deepEqual(await recount(bed.journal, 0, pipeline.status()), [])
   assert.deepEqual(bed.failures, [])
   await pipeline.stop()
 }

@@ -59,7 +59,8 @@ function controlsFrom(
   const isTarget = target !== undefined && target.workspace === source.workspace && target.number !== source.number
   return {
     isBlocked({ type, event }) {
-      const name = eventOfCall[type] ?? event
+      // Other calls may carry a field of that name.
+      const name = type === 'track' ? event : eventOfCall[type]
       return name !== undefined && events.has(name)
     },
     omitTraits(message) {

@@ -52,7 +52,7 @@ export interface Bed {
   send(request: Request): Promise<void>
   /** Starts a pipeline; by default over the store on disk. */
   start(dedupe?: DedupeIndex): Promise<Pipeline>
-  /** Resolves when every message sent is decided. */
+  /** Resolves when every message sent is decided, forwarded ones included. */
   settled(pipeline: Pipeline): Promise<void>
   /** All items of a partition of `events`, from `offset` on. */
   events(offset?: number): Promise<(Frame | Gap)[]>
@@ -207,7 +207,8 @@ export async function createBed(options: { segmentBytesMax?: number } = {}): Pro
     async settled(pipeline) {
       const stopped = Promise.withResolvers<void>()
       const look = async (): Promise<void> => {
-        const { decidedThrough } = pipeline.status()
+        const { decidedThrough, forwardedThrough, eventsEnd } = pipeline.status()
+        if (forwardedThrough < eventsEnd) return
         for (const partition of await bed.journal.partitions('received')) {
           const end = await bed.journal.durableEnd('received', partition)
           const last = end === 0 ? undefined : await lastFrame(bed.journal, partition, end)
