@@ -2,10 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { systemClock } from '../src/base/clock.ts'
 import { diskFileSystem } from '../src/base/file-system.ts'
 import { silentLogger } from '../src/base/logger.ts'
+import { readSecretKey } from '../src/base/secrets.ts'
 import { createMetrics } from '../src/base/metrics.ts'
 import { createGateway } from '../src/gateway/index.ts'
 import { openJournal } from '../src/journal/index.ts'
@@ -44,6 +45,8 @@ const gateway = await createGateway({
   }),
   clock: systemClock,
   random: Math.random,
+  secrets: [readSecretKey('a key of the test')],
+  newId: randomUUID,
   log: silentLogger,
   metrics: createMetrics('gateway'),
   partition: 0,

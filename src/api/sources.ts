@@ -77,6 +77,20 @@ export function createSourceRoutes({ store, publish }: SourcesParts): Route[] {
     route('PATCH', 'sources/([^/]+)/schema-controls', async ([source = ''], body) => ({
       answer: await store.changeSchema(source, withoutUndefined(read(schemaChange, await body()))),
     })),
+    route('GET', 'oauth-apps', async () => {
+      const { oauthApps = [] } = await store.snapshot()
+      return {
+        answer: {
+          apps: oauthApps.map(({ id, name, publicKeys, tokenLifetimeSeconds, scopes }) => ({
+            id,
+            name,
+            keyIds: Object.keys(publicKeys),
+            tokenLifetimeSeconds,
+            scopes,
+          })),
+        },
+      }
+    }),
     route('POST', 'oauth-apps/([^/]+)/revoke-token', async ([app = ''], body) => {
       const { token } = read(revocation, await body())
       await store.revokeToken(app, createHash('sha256').update(token).digest('hex'))

@@ -205,7 +205,7 @@ export const errorCodes = {
   unauthorized: {
     status: 401,
     meaning:
-      'The page answers on the machine itself or with a token of the workspace, or the webhook with the token of its source.',
+      'The page answers on the machine itself or with a token of the workspace, the webhook with the token of its source, a source with OAuth with an access token of its app.',
     whatToDo: 'Send `Authorization: Bearer TOKEN`.',
   },
   unavailable: {

@@ -13,6 +13,7 @@ import { writeKeyOfHeaders } from './authenticate.ts'
 import { clientAddress, type AddressSet } from './client-address.ts'
 import type { GatewayCounters } from './counters.ts'
 import { previewOutcomes, type VerboseAnswer } from './preview-outcomes.ts'
+import type { TokenCheck } from './oauth/require-token.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import { makeRoom, noRoom, readBody, type InFlight } from './read-body.ts'
 import type { ReceivedTopic } from './received-topic.ts'
@@ -27,6 +28,8 @@ export interface Door {
   clock: Clock
   random: () => number
   isTrustedProxy: AddressSet
+  /** Throws `unauthorized` for a source that needs a token which the request lacks. */
+  checkToken: TokenCheck
 }
 
 /** Seconds after which a client that was refused for want of room should come again. */
@@ -78,10 +81,13 @@ export function readLimits(door: Door): { bytesMax: number; inFlightBytesMax: nu
   return { bytesMax: bodyBytesMax, inFlightBytesMax }
 }
 
-/** The source whose write key the headers or the body carry; undefined when it is missing or unknown. */
+/** The source whose write key the headers or the body carry; undefined when it is missing or unknown. Throws `unauthorized` when the
+ *  source asks for more than that. */
 export function authenticate(door: Door, request: IncomingMessage, body: JsonObject): KnownSource | undefined {
   const writeKey = writeKeyOfHeaders(request.headers) ?? writeKeyOf(body)
-  return writeKey === undefined ? undefined : door.sources.byWriteKey(writeKey)
+  const known = writeKey === undefined ? undefined : door.sources.byWriteKey(writeKey)
+  if (known !== undefined) door.checkToken(request, known.source)
+  return known
 }
 
 function answerUnknownSource(door: Door, request: IncomingMessage, response: ServerResponse): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
@@ -10,6 +11,7 @@ import { gzipSync } from 'node:zlib'
 import { systemClock, type Clock } from '../base/clock.ts'
 import { diskFileSystem, type FileSystem } from '../base/file-system.ts'
 import { silentLogger } from '../base/logger.ts'
+import { readSecretKey } from '../base/secrets.ts'
 import { createMetrics } from '../base/metrics.ts'
 import { decodeReceived, openJournal, type Frame, type Journal } from '../journal/index.ts'
 import {
@@ -53,6 +55,8 @@ async function setUp(setup: Setup = {}): Promise<void> {
     snapshots: createFixedSnapshotSource(snapshotOf(setup)),
     clock: setup.clock ?? systemClock,
     random: Math.random,
+    secrets: [readSecretKey('a key of the test')],
+    newId: randomUUID,
     log: silentLogger,
     metrics: createMetrics('gateway'),
     partition: 0,
@@ -443,6 +447,8 @@ describe('limits and settings', () => {
       snapshots: createFixedSnapshotSource(snapshotOf({})),
       clock: systemClock,
       random: Math.random,
+      secrets: [readSecretKey('a key of the test')],
+      newId: randomUUID,
       log: silentLogger,
       metrics: createMetrics('gateway'),
       partition: 0,

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
+import type { KeyRing } from '../base/secrets.ts'
 import type { Registry } from '../base/metrics.ts'
 import { Gauge } from '../base/metrics.ts'
 import type { Journal } from '../journal/index.ts'
@@ -7,7 +8,11 @@ import type { SnapshotSource } from '../snapshot/index.ts'
 import type { Door } from './accept.ts'
 import { addressSet, type AddressSet } from './client-address.ts'
 import { createGatewayCounters } from './counters.ts'
-import { parsePublicUrl } from './public-address.ts'
+import { createAccessTokens } from './oauth/access-token.ts'
+import { createAssertionVerifier } from './oauth/assertion.ts'
+import { createTokenCheck } from './oauth/require-token.ts'
+import type { TokenEndpointParts } from './oauth/token-endpoint.ts'
+import { parsePublicUrl, publicAddressFor } from './public-address.ts'
 import { createRateLimiter } from './rate-limit.ts'
 import { createInFlight } from './read-body.ts'
 import { openReceivedTopic } from './received-topic.ts'
@@ -26,6 +31,10 @@ export interface GatewayOptions extends ListenOptions {
   metrics: Registry
   /** The partition of `received` that this process alone writes. */
   partition: number
+  /** Of which the keys of access tokens are made. */
+  secrets: KeyRing
+  /** A random id. */
+  newId: () => string
   /** How far a consumer has read the partition: no offset below is given out again. */
   nextOffsetAtLeast: number
 }
@@ -41,6 +50,9 @@ export interface Gateway {
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const received = await openReceivedTopic(options.journal, options.partition, options.nextOffsetAtLeast)
   const sources = createSourceDirectory(options.snapshots)
+  const tokens = createAccessTokens(options.secrets, options.newId)
+  const apps = () => sources.snapshot.oauthApps ?? []
+  const { clock } = options
   const door: Door = {
     received,
     sources,
@@ -50,14 +62,27 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     clock: options.clock,
     random: options.random,
     isTrustedProxy: trustedProxies(options.snapshots),
+    checkToken: createTokenCheck({ tokens, clock, apps }),
   }
   exportGauges(options.metrics, door)
-  const pages = createWebPages(sources, options.snapshots, {
+  const addresses = {
     publicAddress: options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl),
     isTls: options.tls !== undefined,
     isTrustedProxy: door.isTrustedProxy,
-  })
-  const server = await listen(door, pages, options, options.log)
+  }
+  const pages = createWebPages(sources, options.snapshots, addresses)
+  const tokenEndpoint: TokenEndpointParts = {
+    tokens,
+    assertions: createAssertionVerifier({ clock, apps }),
+    clock,
+    inFlight: door.inFlight,
+    inFlightBytesMax: () => sources.snapshot.settings.limits.inFlightBytesMax,
+    addressOf(request) {
+      const address = publicAddressFor(request, addresses)
+      return address && `${address.protocol}://${address.host}`
+    },
+  }
+  const server = await listen(door, pages, tokenEndpoint, options, options.log)
   return {
     port: server.port,
     totals: () => received.totals(),

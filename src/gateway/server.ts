@@ -16,6 +16,7 @@ import { accept, unavailable, type Door } from './accept.ts'
 import { answerError, answerJson, answerPreflight, answerSuccess } from './answers.ts'
 import { clientAddress } from './client-address.ts'
 import { forwardTo } from './forward.ts'
+import { answerToken, isTokenPath, type TokenEndpointParts } from './oauth/token-endpoint.ts'
 import { acceptPixel } from './pixel.ts'
 import { isMetricsPath, isPixelPath, isTrackingPath, pathOf, pixelCallOf, routeOf, webhookNameOf } from './routes.ts'
 import { acceptWebhook } from './webhook.ts'
@@ -48,10 +49,16 @@ interface State {
   streams: AbortController
 }
 
-export async function listen(door: Door, pages: WebPages, options: ListenOptions, log: Logger): Promise<GatewayServer> {
+export async function listen(
+  door: Door,
+  pages: WebPages,
+  tokenEndpoint: TokenEndpointParts,
+  options: ListenOptions,
+  log: Logger,
+): Promise<GatewayServer> {
   const state: State = { isStopping: false, streams: new AbortController() }
   const handle: RequestListener = (request, response) => {
-    dispatch(door, pages, options, state, request, response).catch((error: unknown) => {
+    dispatch(door, pages, tokenEndpoint, options, state, request, response).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
       answerError(request, response, unavailable('The request could not be handled now.'), {
         retryAfterSeconds: 5,
@@ -88,6 +95,7 @@ function createServer(options: ListenOptions, handle: RequestListener): Server {
 async function dispatch(
   door: Door,
   pages: WebPages,
+  tokenEndpoint: TokenEndpointParts,
   options: ListenOptions,
   state: State,
   request: IncomingMessage,
@@ -104,6 +112,7 @@ async function dispatch(
   if (webRoute !== undefined) return pages.answer(webRoute, request, response)
   if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
   if (path === '/health/ready') return answerReady(door, state, request, response)
+  if (isTokenPath(path) && request.method === 'POST') return answerToken(tokenEndpoint, request, response)
   const webhookName = webhookNameOf(path)
   if (webhookName !== undefined) return answerWebhook(door, webhookName, state, request, response)
   if (isPixelPath(path)) return answerPixel(door, path, state, request, response)

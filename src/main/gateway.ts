@@ -4,6 +4,7 @@ import { AppError, messageOf } from '../base/errors.ts'
 import { createGateway } from '../gateway/index.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { RunningRole } from './role.ts'
+import { openSecrets } from './secrets.ts'
 import type { StartOptions } from './start-options.ts'
 
 interface Tls {
@@ -42,6 +43,8 @@ export async function startGateway(context: ProcessContext): Promise<RunningRole
     port: options.port,
     ...(tls === undefined ? {} : { tls }),
     publicUrl: options.publicUrl,
+    secrets: openSecrets(paths, { mayCreate: false }),
+    newId: context.newId,
     controlSocketPath: paths.socketOf('http'),
   })
   const host = options.host.includes(':') ? `[${options.host}]` : options.host

@@ -1,4 +1,5 @@
 /** A running gateway over a journal in a directory of its own, for tests of this room. */
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,12 +7,14 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import { diskFileSystem } from '../../base/file-system.ts'
 import { silentLogger } from '../../base/logger.ts'
+import { readSecretKey } from '../../base/secrets.ts'
 import { createMetrics } from '../../base/metrics.ts'
 import { decodeReceived, openJournal, type ReceivedHead } from '../../journal/index.ts'
 import {
   createFixedSnapshotSource,
   defaultDeployment,
   type DeploymentSettings,
+  type OAuthAppSnapshot,
   type Snapshot,
   type SourceSnapshot,
 } from '../../snapshot/index.ts'
@@ -48,11 +51,12 @@ export interface TrySetup {
   sources?: Partial<SourceSnapshot>[]
   workspaces?: Snapshot['workspaces']
   settings?: Partial<DeploymentSettings>
+  oauthApps?: OAuthAppSnapshot[]
   options?: Partial<GatewayOptions>
 }
 
 /** Sources are numbered from 1 and have the write keys KEY_1, KEY_2, … unless they say otherwise. */
-export function snapshotOf({ sources = [{}], workspaces, settings }: TrySetup): Snapshot {
+export function snapshotOf({ sources = [{}], workspaces, settings, oauthApps }: TrySetup): Snapshot {
   return {
     number: 1,
     publishedAtMs: 0,
@@ -72,6 +76,7 @@ export function snapshotOf({ sources = [{}], workspaces, settings }: TrySetup): 
     })),
     destinations: [],
     warehouses: [],
+    ...(oauthApps === undefined ? {} : { oauthApps }),
     settings: { ...defaultDeployment, ...settings },
   }
 }
@@ -98,6 +103,8 @@ export async function startGateway(setup: TrySetup = {}): Promise<TryGateway> {
     snapshots: createFixedSnapshotSource(snapshotOf(setup)),
     clock: systemClock,
     random: Math.random,
+    secrets: [readSecretKey('a key of the test')],
+    newId: randomUUID,
     log: silentLogger,
     metrics,
     partition: 0,
