@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, test } from 'node:test'
 import { systemClock } from '../base/clock.ts'
 import { silentLogger } from '../base/logger.ts'
@@ -309,3 +310,18 @@ function idsOf(result: IteratorResult<Followed>): (string | undefined)[] {
   assert.equal(item.type, 'messages')
   return item.type === 'messages' ? ids(item.messages) : []
 }
+
+test('a file that cannot be written is left for a new one, and the messages after that are kept', async () => {
+  const one = open()
+  await decided({ messages: [track('m1')] })
+  await one.catchUp()
+  const path = join(bed.directory, 'debugger.sqlite')
+  const other = new DatabaseSync(path)
+  other.exec('BEGIN IMMEDIATE')
+  await decided({ messages: [track('m2')] })
+  await one.catchUp()
+  await decided({ messages: [track('m3')] })
+  await one.catchUp()
+  assert.deepEqual(ids(found(one)), ['m3'])
+  other.close()
+})

@@ -10,12 +10,13 @@ import { AppError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Journal, Reader } from '../journal/index.ts'
-import { readMessage, type KeptMessage, type NewMessage, type Place } from './kept-message.ts'
+import type { KeptMessage, NewMessage, Place } from './kept-message.ts'
 import { createMatcher, type MessageFilter } from './message-filter.ts'
 import { defaultStoreLimits, openMessageStore, type MessageStore, type StoreLimits } from './message-store.ts'
 import { createRawForms } from './raw-form.ts'
-import { Signal } from './signal.ts'
+import { readMessage } from './read-message.ts'
 import { createSampler, defaultLimits, type SamplerLimits } from './sampler.ts'
+import { Signal } from './signal.ts'
 
 export interface DebuggerParts {
   journal: Journal
