@@ -3,7 +3,20 @@ import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
-import { createBrowserLibrary, renderDemoPage, settingsFor, snippetFor, type PublicAddress } from './index.ts'
+import { browserCatalogueText } from '../../scripts/browser-destinations.ts'
+import type { DestinationSnapshot } from '../snapshot/index.ts'
+import {
+  browserCatalogue,
+  createBrowserLibrary,
+  neutralFolderOf,
+  neutralPattern,
+  renderDemoPage,
+  settingsFor,
+  snippetFor,
+  type PathNames,
+  type PublicAddress,
+  type SettingsParts,
+} from './index.ts'
 import { createRecentBytes } from './recent-bytes.ts'
 
 const address: PublicAddress = { protocol: 'http', host: 'events.example.org:4000' }
@@ -83,7 +96,10 @@ describe('the snippet', () => {
 
 describe('the library', () => {
   const library = createBrowserLibrary()
-  const script = async (writeKey: string) => (await (await library.script(writeKey, address, false)).read()).toString()
+  const file = (writeKey: string, isGzipped: boolean, given: { address?: PublicAddress; names?: PathNames } = {}) =>
+    library.script({ writeKey, address, names: 'usual', isGzipped, ...given })
+  const script = async (writeKey: string, names: PathNames = 'usual') =>
+    (await (await file(writeKey, false, { names })).read()).toString()
   const firstLine = async () => (await script('WEB_KEY')).split('\n', 1)[0] ?? ''
 
   test('has the write key in it, and nothing is left of the placeholder', async () => {
@@ -111,27 +127,94 @@ describe('the library', () => {
   test('leaves what the page has set, under whatever global name', async () => {
     const page = { tracker: { _cdn: 'https://own.example.org' } }
     const { window } = runInPage(await firstLine(), { globalName: 'tracker', window: page })
-    assert.deepEqual(window['tracker'], { _cdn: 'https://own.example.org' })
+    assert.equal((window['tracker'] as { _cdn?: string })._cdn, 'https://own.example.org')
     assert.equal(window['analytics'], undefined)
   })
 
   test('is the same script gzipped, under another tag', async () => {
-    const [plain, gzipped] = await Promise.all([
-      library.script('WEB_KEY', address, false),
-      library.script('WEB_KEY', address, true),
-    ])
+    const [plain, gzipped] = await Promise.all([file('WEB_KEY', false), file('WEB_KEY', true)])
     assert.deepEqual(gunzipSync(await gzipped.read()), await plain.read())
     assert.notEqual(gzipped.etag, plain.etag)
     assert.ok((await gzipped.read()).byteLength < 40_000)
   })
 
-  test('has another tag for another key or address', async () => {
+  test('has another tag for another key, address or names of paths', async () => {
     const files = [
-      await library.script('WEB_KEY', address, true),
-      await library.script('OTHER_KEY', address, true),
-      await library.script('WEB_KEY', { ...address, protocol: 'https' }, true),
+      await file('WEB_KEY', true),
+      await file('OTHER_KEY', true),
+      await file('WEB_KEY', true, { address: { ...address, protocol: 'https' } }),
+      await file('WEB_KEY', true, { names: 'neutral' }),
     ]
-    assert.equal(new Set(files.map(({ etag }) => etag)).size, 3)
+    assert.equal(new Set(files.map(({ etag }) => etag)).size, 4)
+  })
+
+  test('with neutral names asks for nothing below a name that blockers know, and finds its chunks all the same', async () => {
+    const text = await script('WEB_KEY', 'neutral')
+    for (const word of ['/analytics-next/bundles', '/v1/projects', '/settings"', '.bundle.', 'tsub-middleware'])
+      assert.ok(!text.includes(word), word)
+    // What webpack makes of the number of a chunk.
+    const names = /\w\.u=function\((\w)\)\{return(\{[^}]+\}\[\1\]\+"\.js")\}/.exec(text)
+    const nameOf = runInNewContext(`(${names?.[1]}) => (${names?.[2]})`) as (chunk: number) => string
+    const chunk = await library.chunk(nameOf(104), true)
+    const usual = await library.chunk('schemaFilter.bundle.a6a77355d52c20e3a83d.js', true)
+    assert.deepEqual(await chunk?.read(), await usual?.read())
+  })
+
+  test('with neutral names looks for its settings in the folder its script came from', async () => {
+    const folder = neutralFolderOf('WEB_KEY')
+    const src = `https://shop.example.org/${folder}/m.js`
+    const line = (await script('WEB_KEY', 'neutral')).split('\n', 1)[0] ?? ''
+    const cdnOf = (window: Record<string, unknown>) => (window['analytics'] as { _cdn?: string })._cdn
+    assert.equal(cdnOf(runInPage(line, { src }).window), `https://shop.example.org/${folder}`)
+    assert.equal(cdnOf(runInPage(line).window), `http://events.example.org:4000/${folder}`)
+  })
+
+  test('gets the plan as an option of its start when a destination in the page must not see a blocked event', async () => {
+    const blocking = { plan: { track: { __default: { enabled: true }, 'Debug Ping': { enabled: false } } } }
+    const planOf = async (settings: object, window: object = {}) => {
+      const { window: after } = runInPage(await firstLine(), { window })
+      const { _loadOptions: options } = after['analytics'] as { _loadOptions: LoadOptions }
+      options.updateCDNSettings(settings)
+      return options.plan
+    }
+    interface LoadOptions {
+      plan?: unknown
+      updateCDNSettings(settings: object): object
+    }
+    assert.equal(await planOf({ ...blocking, remotePlugins: [{}] }), blocking.plan)
+    assert.equal(await planOf({ ...blocking, remotePlugins: [] }), undefined)
+    assert.equal(await planOf({ plan: { track: { __default: { enabled: true } } }, remotePlugins: [{}] }), undefined)
+    const own = { analytics: { _loadOptions: { plan: 'own', updateCDNSettings: (settings: object) => settings } } }
+    assert.equal(await planOf({ ...blocking, remotePlugins: [{}] }, own), 'own')
+  })
+
+  test('has a bundle for every destination that runs in pages, in a folder of its name and one that hides it', async () => {
+    for (const [slug, { file: name }] of Object.entries(browserCatalogue().destinations)) {
+      const hidden = Buffer.from(slug).toString('base64').replaceAll('=', '')
+      const [plain, gzipped, other] = [
+        library.bundle(slug, name, false),
+        library.bundle(slug, name, true),
+        library.bundle(hidden, name, true),
+      ]
+      const text = await plain!.read()
+      assert.deepEqual(gunzipSync(await gzipped!.read()), text)
+      // The two are built alike but for the folder's name.
+      assert.ok((await other!.read()).byteLength > 500)
+      assert.ok(text.includes(`${slug}Destination`), `${slug} calls itself as the settings do`)
+    }
+  })
+
+  test('gives no other file of the package of bundles', () => {
+    const { file: name } = browserCatalogue().destinations['heap']!
+    for (const [folder, other] of [
+      ['heap', `${name}.map`],
+      ['heap', `${name}.gz`],
+      ['braze', name],
+      ['..', 'manifest-latest.json'],
+      ['', name],
+      ['__proto__', name],
+    ] as const)
+      assert.equal(library.bundle(folder, other, false), undefined, `${folder}/${other}`)
   })
 
   test('gives chunks by their hashed names only', async () => {
@@ -188,26 +271,185 @@ describe('what is kept in memory', () => {
   })
 })
 
-test('settings name the source and the installation, and every value has the type that the strictest library wants', () => {
-  const settings = settingsFor('WEB_KEY', address) as Record<string, unknown>
-  assert.deepEqual(settings['integrations'], {
-    'Segment.io': {
-      apiKey: 'WEB_KEY',
-      apiHost: 'events.example.org:4000/v1',
-      protocol: 'http',
-      unbundledIntegrations: [],
-      addBundledMetadata: true,
-      maybeBundledConfigIds: {},
-      versionSettings: { version: '4.4.7', componentTypes: ['browser'] },
-    },
-  })
-  assert.deepEqual(settings['metrics'], { sampleRate: 0, host: 'events.example.org:4000/v1' })
-  assert.deepEqual(settings['middlewareSettings'], { routingRules: [] })
-  assert.deepEqual(settings['remotePlugins'], [])
-  assert.ok(!JSON.stringify(settings).includes('segment.com'))
-  for (const name of ['integrations', 'plan', 'edgeFunction', 'middlewareSettings', 'metrics', 'consentSettings']) {
-    assert.equal(Object.getPrototypeOf(settings[name]), Object.prototype, name)
+describe('the settings of a source', () => {
+  const settingsOf = (parts: Partial<SettingsParts> = {}) =>
+    // Whatever a page gets is JSON.
+    JSON.parse(
+      JSON.stringify(
+        settingsFor({ writeKey: 'WEB_KEY', source: {}, destinations: [], address, names: 'usual', ...parts }),
+      ),
+    ) as Record<string, Record<string, unknown>> & { remotePlugins: RemotePlugin[] }
+  interface RemotePlugin extends Record<string, unknown> {
+    settings: { subscriptions: Record<string, unknown>[] }
   }
+
+  const heap: DestinationSnapshot = {
+    ...{ number: 3, id: 'dst_3', workspace: 1, source: 1, slug: 'heap', name: 'Heap', type: 'heap', mode: 'device' },
+    ...{ isEnabled: true, settings: { appId: '42' }, filters: [], delivery: {}, start: {} },
+  }
+
+  test('name the source and the installation, and every value has the type that the strictest library wants', () => {
+    const settings = settingsOf()
+    assert.deepEqual(settings['integrations'], {
+      'Segment.io': {
+        apiKey: 'WEB_KEY',
+        apiHost: 'events.example.org:4000/v1',
+        protocol: 'http',
+        unbundledIntegrations: [],
+        addBundledMetadata: true,
+        maybeBundledConfigIds: {},
+        versionSettings: { version: '4.4.7', componentTypes: ['browser'] },
+      },
+    })
+    assert.deepEqual(settings['metrics'], { sampleRate: 0, host: 'events.example.org:4000/v1' })
+    assert.deepEqual(settings['middlewareSettings'], { routingRules: [] })
+    assert.deepEqual(settings['remotePlugins'], [])
+    assert.ok(!JSON.stringify(settings).includes('segment.com'))
+    for (const name of ['integrations', 'plan', 'edgeFunction', 'middlewareSettings', 'metrics', 'consentSettings']) {
+      assert.equal(Object.getPrototypeOf(settings[name]), Object.prototype, name)
+    }
+  })
+
+  test('tell how the library sends', () => {
+    const deliveryStrategy = { strategy: 'batching' as const, config: { size: 5, timeout: 1000 } }
+    const { integrations } = settingsOf({ source: { browser: { deliveryStrategy } } })
+    assert.deepEqual((integrations?.['Segment.io'] as Record<string, unknown>)['deliveryStrategy'], deliveryStrategy)
+  })
+
+  test('say in the plan what is blocked, beside what the source says', () => {
+    const blocked = { enabled: false, integrations: {} }
+    const given = { track: { 'Debug Ping': { enabled: true, integrations: { Heap: false } } } }
+    const schema = { blockedEvents: ['Clicked'], blockedTraits: ['ssn'], blockedGroupTraits: ['plan'] }
+    const everything = { __default: { enabled: true, integrations: {} } }
+    assert.deepEqual(settingsOf({ source: { browser: { plan: given }, schema } })['plan'], {
+      track: { ...everything, ...given.track, Clicked: blocked },
+      identify: { ...everything, ssn: blocked },
+      group: { ...everything, plan: blocked },
+    })
+  })
+
+  test('describe a destination that runs in the page, with its presets', () => {
+    const { remotePlugins, integrations } = settingsOf({ destinations: [heap] })
+    const { file, presets } = browserCatalogue().destinations['heap']!
+    assert.equal(remotePlugins.length, 1)
+    const { settings, ...plugin } = remotePlugins[0]!
+    assert.deepEqual(plugin, {
+      name: 'Heap Web (Actions)',
+      creationName: 'Heap Web (Actions)',
+      libraryName: 'heapDestination',
+      url: `https://cdn.segment.com/next-integrations/actions/heap/${file}`,
+    })
+    assert.equal((settings as Record<string, unknown>)['appId'], '42')
+    assert.deepEqual(
+      settings.subscriptions.map(({ name, enabled, partnerAction, subscribe }) => [
+        ...[name, enabled, partnerAction, subscribe],
+      ]),
+      [
+        ['Track Event', true, 'trackEvent', 'type = "track"'],
+        ['Identify User', true, 'identifyUser', 'type = "identify"'],
+      ],
+    )
+    assert.deepEqual(settings.subscriptions[0]?.['mapping'], presets[0]?.fields)
+    const integration = integrations?.['Heap Web (Actions)'] as Record<string, unknown>
+    assert.equal(integration['bundlingStatus'], 'bundled')
+    assert.deepEqual(integration['versionSettings'], { componentTypes: [] })
+  })
+
+  test('fill in the defaults of its settings, as a form would', () => {
+    const fullstory = { ...heap, type: 'fullstory', settings: { orgId: 'o1' } }
+    const { remotePlugins } = settingsOf({ destinations: [fullstory] })
+    const { subscriptions: _, ...settings } = remotePlugins[0]!.settings
+    assert.deepEqual(settings, { orgId: 'o1', debug: false, recordOnlyThisIFrame: false })
+  })
+
+  test('give the mappings of a destination as the bundle reads them, and only those that are on', () => {
+    const mapping = (name: string, isEnabled: boolean) => ({
+      ...{ id: `map_${name}`, name, action: 'trackEvent', isEnabled },
+      trigger: `type = 'track' and (event = "A" or event = "B")`,
+      fields: { name: { '@path': '$.event' } },
+    })
+    const mappings = [mapping('on', true), mapping('off', false)]
+    const { remotePlugins } = settingsOf({ destinations: [{ ...heap, mappings }] })
+    assert.deepEqual(remotePlugins[0]?.settings.subscriptions, [
+      {
+        ...{ id: 'map_on', name: 'on', enabled: true, partnerAction: 'trackEvent' },
+        subscribe: 'type = "track" and (event = "A" or event = "B")',
+        mapping: { name: { '@path': '$.event' } },
+      },
+    ])
+  })
+
+  test('say nothing of destinations that are off, run here, or have nothing to do', () => {
+    const silent: DestinationSnapshot[] = [
+      { ...heap, isEnabled: false },
+      { ...heap, mode: 'cloud' },
+      { ...heap, type: 'webhook', settings: { url: 'https://secret.example.org' } },
+      { ...heap, mappings: [] },
+      { ...heap, filters: [{ title: 'x', if: 'length(event) > 3', actions: [{ type: 'DROP' }], isEnabled: true }] },
+    ]
+    assert.deepEqual(settingsOf({ destinations: silent }), settingsOf())
+  })
+
+  test('carry the filters of destinations in the page, unless the source has them off', () => {
+    const filters = [{ title: 'No tests', if: 'event = "Test"', actions: [{ type: 'DROP' as const }], isEnabled: true }]
+    const destinations = [{ ...heap, filters }]
+    const rules = settingsOf({ destinations })['middlewareSettings']?.['routingRules']
+    assert.deepEqual(rules, [
+      {
+        destinationName: 'Heap Web (Actions)',
+        matchers: [{ type: 'fql', ir: '["=","event",{"value":"Test"}]' }],
+        transformers: [[{ type: 'drop' }]],
+      },
+    ])
+    const off = settingsOf({ destinations, source: { browser: { hasDeviceModeFilters: false } } })
+    assert.deepEqual(off['middlewareSettings'], { routingRules: [] })
+  })
+
+  test('do not claim that a destination has what only prepares events for another', () => {
+    const { integrations, remotePlugins } = settingsOf({
+      destinations: [{ ...heap, type: 'amplitude-plugins', settings: {} }],
+    })
+    assert.equal(remotePlugins.length, 1)
+    assert.equal((integrations?.['Amplitude (Actions)'] as Record<string, unknown>)['bundlingStatus'], undefined)
+  })
+
+  test('tell consent tools the categories of each destination and of all', () => {
+    const advertising = { ...heap, consentCategories: ['Advertising', 'Analytics'] }
+    const hook: DestinationSnapshot = { ...heap, type: 'webhook', mode: 'cloud', consentCategories: ['Analytics'] }
+    const both = settingsOf({ destinations: [advertising, hook] })
+    assert.deepEqual(both['consentSettings'], {
+      allCategories: ['Advertising', 'Analytics'],
+      hasUnmappedDestinations: false,
+    })
+    const integration = both['integrations']?.['Heap Web (Actions)'] as Record<string, unknown>
+    assert.deepEqual(integration['consentSettings'], { categories: ['Advertising', 'Analytics'] })
+    const { consentCategories: _, ...unmapped } = hook
+    const mixed = settingsOf({ destinations: [advertising, unmapped] })['consentSettings']
+    assert.equal(mixed?.['hasUnmappedDestinations'], true)
+    assert.deepEqual(settingsOf()['consentSettings'], { allCategories: [], hasUnmappedDestinations: true })
+  })
+
+  test('with neutral names lead to paths without a word', () => {
+    const folder = neutralFolderOf('WEB_KEY')
+    const { integrations, remotePlugins } = settingsOf({ destinations: [heap], names: 'neutral' })
+    const segment = integrations?.['Segment.io'] as Record<string, unknown>
+    assert.equal(segment['apiHost'], `events.example.org:4000/${folder}`)
+    const { file } = browserCatalogue().destinations['heap']!
+    assert.equal(remotePlugins[0]?.['url'], `https://cdn.segment.com/d/aGVhcA/${file}`)
+  })
+})
+
+test('a neutral folder is the same for a key at any time, another for another key, and made of consonants', () => {
+  assert.equal(neutralFolderOf('WEB_KEY'), neutralFolderOf('WEB_KEY'))
+  assert.notEqual(neutralFolderOf('WEB_KEY'), neutralFolderOf('OTHER_KEY'))
+  assert.match(`/${neutralFolderOf('WEB_KEY')}/t`, neutralPattern)
+  assert.doesNotMatch('/analyticsnow/t', neutralPattern)
+})
+
+test('the catalogue of browser destinations is in step with the package that is installed', async () => {
+  const written = await readFile(new URL('./destinations.json', import.meta.url), 'utf8')
+  assert.equal(written, await browserCatalogueText(), 'run node scripts/browser-destinations.ts')
+  assert.equal(Object.keys(browserCatalogue().destinations).length, 25)
 })
 
 describe('the demo page', () => {

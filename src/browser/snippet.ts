@@ -1,4 +1,4 @@
-import { urlOf, type PublicAddress } from './public-address.ts'
+import { cdnOf, NEUTRAL_SCRIPT, type PathNames, type PublicAddress } from './public-address.ts'
 import { literal } from './script-text.ts'
 
 // What the library replaces when it has loaded; until then each call waits in the queue (contract: sources.md §2.1).
@@ -11,8 +11,10 @@ const methods =
  *
  * `_cdn` says where settings and chunks are: left alone, the library finds that out from the script tag only over https.
  */
-export function snippetFor(writeKey: string, address: PublicAddress): string {
+export function snippetFor(writeKey: string, address: PublicAddress, names: PathNames = 'usual'): string {
   const key = literal(writeKey)
+  const script =
+    names === 'usual' ? '"/analytics.js/v1/"+encodeURIComponent(k)+"/analytics.min.js"' : literal(`/${NEUTRAL_SCRIPT}`)
   return `<script>
 !function(){var i="analytics",analytics=window[i]=window[i]||[];if(analytics.initialize)return;
 if(analytics.invoked)return void(window.console&&console.error&&console.error("The analytics snippet is in the page twice."));
@@ -23,9 +25,9 @@ if(/^(track|screen|alias|group|page|identify)$/.test(m))c.push({__t:"bpc",c:l&&l
 c.unshift(m);analytics.push(c);return analytics}};
 analytics.methods.forEach(function(m){analytics[m]=analytics.factory(m)});
 analytics.load=function(k,o){var s=document.createElement("script"),f=document.getElementsByTagName("script")[0];
-s.async=!0;s.setAttribute("data-global-segment-analytics-key",i);s.src=analytics._cdn+"/analytics.js/v1/"+encodeURIComponent(k)+"/analytics.min.js";
+s.async=!0;s.setAttribute("data-global-segment-analytics-key",i);s.src=analytics._cdn+${script};
 f.parentNode.insertBefore(s,f);analytics._loadOptions=o};
-analytics._writeKey=${key};analytics._cdn=${literal(urlOf(address))};analytics.SNIPPET_VERSION="5.2.1";
+analytics._writeKey=${key};analytics._cdn=${literal(cdnOf(address, writeKey, names))};analytics.SNIPPET_VERSION="5.2.1";
 analytics.load(${key});
 analytics.page();
 }();

@@ -101,7 +101,10 @@ async function dispatch(
   request: IncomingMessage,
   response: ServerResponse,
 ) {
-  const path = pathOf(request.url ?? '/')
+  const askedPath = pathOf(request.url ?? '/')
+  const neutral = routeOf(askedPath) === undefined ? pages.neutralRouteOf(askedPath) : undefined
+  if (neutral !== undefined && neutral.kind !== 'tracking') return pages.answer(neutral, request, response)
+  const path = neutral?.path ?? askedPath
   const route = routeOf(path)
   if (route !== undefined && request.method === 'POST') {
     if (state.isStopping)

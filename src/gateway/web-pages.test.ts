@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { browserCatalogue, neutralFolderOf } from '../browser/index.ts'
 import { createFixedSnapshotSource, defaultDeployment, type Snapshot } from '../snapshot/index.ts'
 import { addressSet } from './client-address.ts'
 import { parsePublicUrl, type AddressOptions } from './public-address.ts'
@@ -11,6 +12,9 @@ import { webRouteOf } from './web-routes.ts'
 
 const settingsPath = '/v1/projects/WEB_KEY/settings'
 const scriptPath = '/analytics.js/v1/WEB_KEY/analytics.min.js'
+const { file: heapFile } = browserCatalogue().destinations['heap']!
+const bundlePath = `/next-integrations/actions/heap/${heapFile}`
+const sharedPath = `/next-integrations/actions/${browserCatalogue().sharedFiles[0]}`
 const chunkPath = '/analytics-next/bundles/queryString.bundle.34b193ada8fe288d1bd1.js'
 
 function snapshotOf(writeKeys: string[]): Snapshot {
@@ -49,8 +53,9 @@ async function serve(options: Partial<AddressOptions> = {}) {
     ...options,
   })
   const server: Server = createServer((request, response) => {
-    const route = webRouteOf((request.url ?? '').split('?')[0] ?? '')
-    if (route === undefined) response.writeHead(599).end('not one of these pages')
+    const path = (request.url ?? '').split('?')[0] ?? ''
+    const route = webRouteOf(path) ?? pages.neutralRouteOf(path)
+    if (route === undefined || route.kind === 'tracking') response.writeHead(599).end('not one of these pages')
     else void pages.answer(route, request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -114,7 +119,7 @@ describe('web pages', () => {
     })
   }
 
-  for (const path of [settingsPath, scriptPath, chunkPath]) {
+  for (const path of [settingsPath, scriptPath, chunkPath, bundlePath]) {
     test(`${path} is not sent again to who has it`, async () => {
       const { headers, body } = await served.get(path, { 'accept-encoding': 'gzip' })
       const etag = headers.etag ?? ''
@@ -166,6 +171,53 @@ describe('web pages', () => {
       assert.equal(refused.headers['content-encoding'], undefined)
     })
   }
+
+  for (const path of [bundlePath, sharedPath, `/next-integrations/actions/aGVhcA/${heapFile}`]) {
+    test(`${path} is code for a page, in the one charset that it is written in, to be kept for ever`, async () => {
+      const plain = await served.get(path)
+      assert.equal(plain.status, 200)
+      assert.equal(plain.headers['content-type'], 'text/javascript; charset=utf-8')
+      assert.equal(plain.headers['cache-control'], 'public, max-age=31536000, immutable')
+      assert.equal(plain.headers['access-control-allow-origin'], '*')
+      const gzipped = await served.get(path, { 'accept-encoding': 'gzip' })
+      assert.equal(gzipped.headers['content-encoding'], 'gzip')
+      assert.deepEqual(gunzipSync(gzipped.body), plain.body)
+    })
+  }
+
+  for (const path of [
+    `${bundlePath}.map`,
+    '/next-integrations/actions/heap/other.js',
+    '/next-integrations/actions/..%2f..%2fcjs/index.js',
+    `/next-integrations/actions/unknown/${heapFile}`,
+  ]) {
+    test(`${path} is not there`, async () => {
+      assert.equal((await served.get(path)).status, 404)
+    })
+  }
+
+  describe('below the neutral folder of a write key', () => {
+    const folder = `/${neutralFolderOf('WEB_KEY')}`
+
+    test('settings lead back into the folder', async () => {
+      const answer = await served.get(`${folder}/s/WEB_KEY`)
+      assert.equal(segmentOf(answer).apiHost, `127.0.0.1:${served.port}${folder}`)
+    })
+
+    test('the script, its chunks and the bundles are the ones of the usual paths', async () => {
+      const script = await served.get(`${folder}/m.js`)
+      assert.ok(script.body.includes('window.analyticsWriteKey="WEB_KEY"'))
+      const [chunk, usualChunk] = [await served.get(`${folder}/c/34b193ada8fe288d1bd1.js`), await served.get(chunkPath)]
+      assert.deepEqual(chunk.body, usualChunk.body)
+      const bundle = await served.get(`${folder}/d/aGVhcA/${heapFile}`)
+      assert.equal(bundle.status, 200)
+      assert.equal((await served.get(`${folder}/d/688/${sharedPath.split('/').at(-1)}`)).status, 200)
+    })
+
+    test('of no source, nothing is there', async () => {
+      assert.equal((await served.get(`/${neutralFolderOf('ANOTHER')}/m.js`)).status, 599)
+    })
+  })
 
   test('chunks may be kept for ever', async () => {
     const { status, headers } = await served.get(chunkPath)

@@ -2,18 +2,27 @@
  *  and read with GET. (contract: ingest.md §11, sdk-wire.md §5 and §6) */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AppError } from '../base/errors.ts'
-import { createBrowserLibrary, renderDemoPage, type LibraryFile, type PublicAddress } from '../browser/index.ts'
-import type { SnapshotSource } from '../snapshot/index.ts'
+import {
+  createBrowserLibrary,
+  neutralFolderOf,
+  renderDemoPage,
+  type LibraryFile,
+  type PathNames,
+  type PublicAddress,
+} from '../browser/index.ts'
+import type { Snapshot, SnapshotSource } from '../snapshot/index.ts'
 import { answerError, answerPreflight } from './answers.ts'
 import { acceptsGzip, isUnchanged } from './conditional-request.ts'
 import { publicAddressFor, type AddressOptions } from './public-address.ts'
 import { createSettingsAnswers } from './settings-answers.ts'
 import type { KnownSource, SourceDirectory } from './source-directory.ts'
-import type { WebRoute } from './web-routes.ts'
+import { neutralRouteOf, type NeutralRoute, type WebRoute } from './web-routes.ts'
 
 export interface WebPages {
   /** Answers a request for `route`. Rejects only when our own files cannot be read. */
   answer(route: WebRoute, request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** What a path below a neutral folder means; undefined when it is none of those of the sources. */
+  neutralRouteOf(path: string): NeutralRoute | undefined
   close(): void
 }
 
@@ -24,14 +33,16 @@ const CHUNK_MAX_AGE = 'public, max-age=31536000, immutable'
 export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSource, options: AddressOptions): WebPages {
   const library = createBrowserLibrary()
   const settings = createSettingsAnswers(snapshots)
+  const neutralFolders = createNeutralFolders(snapshots)
 
   async function answerScript(
     writeKey: string,
     address: PublicAddress,
+    names: PathNames,
     request: IncomingMessage,
     response: ServerResponse,
   ) {
-    const file = await library.script(writeKey, address, acceptsGzip(request))
+    const file = await library.script({ writeKey, address, names, isGzipped: acceptsGzip(request) })
     await answerFile(file, 'text/javascript; charset=utf-8', SCRIPT_MAX_AGE, request, response)
   }
 
@@ -40,6 +51,13 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
     if (file === undefined) throw new AppError('not_found', 404, 'There is no such file of the browser library.')
     const type = name.endsWith('.map') ? 'application/json; charset=utf-8' : 'text/javascript; charset=utf-8'
     await answerFile(file, type, CHUNK_MAX_AGE, request, response)
+  }
+
+  async function answerBundle(folder: string, name: string, request: IncomingMessage, response: ServerResponse) {
+    const file = library.bundle(folder, name, acceptsGzip(request))
+    if (file === undefined) throw new AppError('not_found', 404, 'There is no such destination that runs in pages.')
+    // Without the charset some bundles are no valid script in a page that names none.
+    await answerFile(file, 'text/javascript; charset=utf-8', CHUNK_MAX_AGE, request, response)
   }
 
   async function answerDemo(
@@ -58,14 +76,16 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
 
   function answerGet(route: WebRoute, request: IncomingMessage, response: ServerResponse): Promise<void> | void {
     if (route.kind === 'chunk') return answerChunk(route.name, request, response)
-    const { kind, writeKey } = route
+    if (route.kind === 'bundle') return answerBundle(route.folder, route.name, request, response)
+    const { writeKey } = route
     const known = sources.byWriteKey(writeKey)
     if (known === undefined) throw unknownWriteKey()
     const address = publicAddressFor(request, options)
     if (address === undefined) throw new AppError('bad_request', 400, 'The request names no usable host.')
-    if (kind === 'settings') return settings.answer(writeKey, address, request, response)
-    if (kind === 'script') return answerScript(writeKey, address, request, response)
-    return answerDemo(known, writeKey, address, response)
+    if (route.kind === 'demo') return answerDemo(known, writeKey, address, response)
+    const { names } = route
+    if (route.kind === 'script') return answerScript(writeKey, address, names, request, response)
+    return settings.answer({ writeKey, known, address, names }, request, response)
   }
 
   return {
@@ -81,8 +101,26 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
         answerError(request, response, error)
       }
     },
-    close: () => settings.close(),
+    neutralRouteOf: (path) => neutralRouteOf(path, neutralFolders.writeKeyOf),
+    close() {
+      settings.close()
+      neutralFolders.close()
+    },
   }
+}
+
+/** Write keys by the names of their neutral folders. */
+function createNeutralFolders(snapshots: SnapshotSource): {
+  writeKeyOf(folder: string): string | undefined
+  close(): void
+} {
+  const index = ({ sources }: Snapshot) =>
+    new Map(sources.flatMap(({ writeKeys }) => writeKeys.map((writeKey) => [neutralFolderOf(writeKey), writeKey])))
+  let byFolder = index(snapshots.current)
+  const stop = snapshots.onChange((snapshot) => {
+    byFolder = index(snapshot)
+  })
+  return { writeKeyOf: (folder) => byFolder.get(folder), close: stop }
 }
 
 async function answerFile(
