@@ -190,12 +190,15 @@ async function stream(
   const query = queryOf(request)
   const lastId = request.headers['last-event-id'] ?? query.get('lastEventId')
   const after = placeOf('Last-Event-ID', typeof lastId === 'string' ? lastId : null)
+  // nginx and its like would collect the answer.
+  response.setHeader('X-Accel-Buffering', 'no')
+  response.setHeader('Content-Type', 'text/event-stream; charset=utf-8')
+  // A question for the head alone has no end to wait for.
+  if (request.method === 'HEAD') return void response.end()
   const items = await api.follow(slug, filterOf(query), {
     signal: leaving.signal,
     ...(after === undefined ? {} : { after }),
   })
-  // nginx and its like would collect the answer.
-  response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' })
   for await (const item of items) {
     for (const text of textsOf(item)) await send(response, text, leaving.signal)
   }

@@ -171,6 +171,8 @@ test('who may not, what is not there and what is no place is said', async () => 
   assert.deepEqual(await status('api/events/live', {}), [401, 'unauthorized'])
   assert.deepEqual(await status('nowhere/events'), [404, 'source_not_found'])
   assert.deepEqual(await status('nowhere/events/live'), [404, 'source_not_found'])
+  const live = `${platform.url}/tributary/v1/sources/api/events/live`
+  assert.equal((await fetch(live, { method: 'HEAD', headers: token })).status, 200)
   assert.deepEqual(await status('api/events?before=yesterday'), [400, 'bad_request'])
 })
 
