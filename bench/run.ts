@@ -10,6 +10,8 @@ const all = [
   'latency',
   'load',
   'growth',
+  'schema',
+  'sources',
   'debugger',
   'restart',
   'idle',

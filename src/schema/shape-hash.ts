@@ -56,8 +56,10 @@ export function createShapeHasher(seed: number): ShapeHasher {
 
   /** From an opening quote to behind the closing one. */
   function skipString(at: number): number {
-    for (let i = at + 1; i < end; i += 1) {
-      const byte = bytes[i]!
+    const text = bytes
+    const to = end
+    for (let i = at + 1; i < to; i += 1) {
+      const byte = text[i]!
       if (byte === QUOTE) return i + 1
       if (byte === BACKSLASH) i += 1
     }
@@ -106,10 +108,12 @@ export function createShapeHasher(seed: number): ShapeHasher {
   /** Hashes a string and the quotes around it. Returns where it ends. */
   function hashString(at: number): number {
     if (bytes[at] !== QUOTE) return unsound()
+    const text = bytes
+    const to = end
     let h1 = seed1
     let h2 = seed2
-    for (let i = at + 1; i < end; i += 1) {
-      let byte = bytes[i]!
+    for (let i = at + 1; i < to; i += 1) {
+      let byte = text[i]!
       if (byte === QUOTE) {
         r1 = h1
         r2 = h2
@@ -118,7 +122,7 @@ export function createShapeHasher(seed: number): ShapeHasher {
       if (byte === BACKSLASH) {
         h1 = Math.imul(h1 ^ byte, 0x01000193)
         h2 = Math.imul(((h2 << 7) | (h2 >>> 25)) ^ byte, 0x85ebca6b)
-        byte = bytes[(i += 1)]!
+        byte = text[(i += 1)]!
       }
       h1 = Math.imul(h1 ^ byte, 0x01000193)
       h2 = Math.imul(((h2 << 7) | (h2 >>> 25)) ^ byte, 0x85ebca6b)
@@ -126,9 +130,13 @@ export function createShapeHasher(seed: number): ShapeHasher {
     return unsound()
   }
 
+  const leaves1 = Int32Array.from({ length: 256 }, (_, type) => mix(seed1, type))
+  const leaves2 = Int32Array.from({ length: 256 }, (_, type) => mix(seed2, type))
+
   function leaf(type: number): void {
-    r1 = mix(seed1, type)
-    r2 = mix(seed2, type)
+    // The table has an entry for every combination of types.
+    r1 = leaves1[type]!
+    r2 = leaves2[type]!
   }
 
   /** Hashes names and types of the value that begins here. */
@@ -154,11 +162,8 @@ export function createShapeHasher(seed: number): ShapeHasher {
       case LETTER_N:
         leaf(types.null)
         return skipPlain(at)
-      default: {
-        const to = skipPlain(at)
-        leaf(isWhole(at, to) ? types.integer : types.number)
-        return to
-      }
+      default:
+        return hashNumber(at)
     }
   }
 
@@ -172,8 +177,8 @@ export function createShapeHasher(seed: number): ShapeHasher {
         i = hashString(i)
         const [name1, name2] = [r1, r2]
         i = hashShape(i + 1, depth + 1)
-        sum1 = (sum1 + mix(name1, r1)) | 0
-        sum2 = (sum2 + mix(name2, r2)) | 0
+        sum1 = (sum1 + pair(name1, r1)) | 0
+        sum2 = (sum2 + pair(name2, r2)) | 0
         if (bytes[i] !== COMMA) break
         i += 1
       }
@@ -222,19 +227,25 @@ export function createShapeHasher(seed: number): ShapeHasher {
     return isIsoTimestamp(bytes.toString('latin1', from, to))
   }
 
-  /** As `Number.isInteger` of the parsed number. */
-  function isWhole(from: number, to: number): boolean {
+  /** Whole as `Number.isInteger` of the parsed number has it. */
+  function hashNumber(at: number): number {
+    const text = bytes
     let isBehindPoint = false
     let hasFraction = false
-    for (let i = from; i < to; i += 1) {
-      const byte = bytes[i]!
-      if (byte === POINT) isBehindPoint = true
-      else if (byte >= ZERO && byte <= NINE) hasFraction ||= isBehindPoint && byte !== ZERO
-      else if (byte !== DASH || i !== from) return Number.isInteger(Number(bytes.toString('latin1', from, to)))
+    let isPlain = true
+    let i = at
+    for (; i < end; i += 1) {
+      const byte = text[i]!
+      if (byte >= ZERO && byte <= NINE) hasFraction ||= isBehindPoint && byte !== ZERO
+      else if (byte === COMMA || byte === CLOSE_OBJECT || byte === CLOSE_LIST) break
+      else if (byte === POINT) isBehindPoint = true
+      else if (byte !== DASH) isPlain = false
     }
-    if (hasFraction && to - from > PLAIN_NUMBER_LENGTH)
-      return Number.isInteger(Number(bytes.toString('latin1', from, to)))
-    return !hasFraction && (to - from < 300 || Number.isInteger(Number(bytes.toString('latin1', from, to))))
+    if (i === at) return unsound()
+    const isExact = isPlain && i - at <= PLAIN_NUMBER_LENGTH
+    const isWhole = isExact ? !hasFraction : Number.isInteger(Number(text.toString('latin1', at, i)))
+    leaf(isWhole ? types.integer : types.number)
+    return i
   }
 
   function isName(from: number, to: number, word: Uint8Array): boolean {
@@ -326,6 +337,12 @@ const words = Object.fromEntries(
   'properties' | 'traits' | 'event' | 'type' | 'context' | 'protocols' | 'omitted' | 'message' | 'code',
   Buffer
 >
+
+/** A name and what it holds into one number, for adding up. Both are hashes already. */
+function pair(name: number, value: number): number {
+  const h = Math.imul(name ^ ((value << 13) | (value >>> 19)), 0xcc9e2d51)
+  return h ^ (h >>> 15)
+}
 
 /** Two 32-bit numbers into one (the finish of MurmurHash3, public domain). */
 function mix(a: number, b: number): number {
