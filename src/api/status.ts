@@ -22,7 +22,12 @@ export interface SourceCountsBySlug {
 }
 
 export type ConnectionBySlug = { source: string } & ({ destination: string } | { warehouse: string }) &
-  ConnectionCounts & { lastError?: string; lastSyncAt?: string }
+  ConnectionCounts & {
+    lastError?: string
+    lastSyncAt?: string
+    /** It runs in web pages; the server sends it nothing and counts nothing. */
+    mode?: 'device'
+  }
 
 /** Asks every process. Counts are read before totals, so that what comes in between shows as waiting and the sums hold. */
 export async function readStatus(snapshot: Snapshot, roles: Roles, disk: () => Promise<DiskUsage>): Promise<Status> {
@@ -54,7 +59,8 @@ function destinationsBySlug(snapshot: Snapshot, statuses: ConnectionStatus[]): C
     const status = statuses.find((each) => each.connection === destination.number)
     const source = snapshot.sources.find((each) => each.number === destination.source)
     if (source === undefined) return []
-    return [{ source: source.slug, destination: destination.slug, ...countsOf(status) }]
+    const mode = destination.mode === 'device' ? { mode: destination.mode } : {}
+    return [{ source: source.slug, destination: destination.slug, ...mode, ...countsOf(status) }]
   })
 }
 

@@ -2,6 +2,7 @@
  * Destinations that run in the page: what the browser library must be told of them (contract: destinations.md §2, ingest.md §11),
  * and what of their configuration a page could not do as it is meant.
  */
+import { checkFilter, checkTrigger } from '../language/index.ts'
 import type { JsonObject } from '../protocol/index.ts'
 import type { DestinationSnapshot, FilterSnapshot, MappingSnapshot } from '../snapshot/index.ts'
 import { browserDestination, sendsItself, type BrowserDestination } from './browser-destinations.ts'
@@ -57,7 +58,9 @@ export function checkForPage({
   const problems: PageProblem[] = []
   for (const [i, { trigger, fields }] of mappings.entries()) {
     const forPage = triggerForPage(trigger)
-    if (!forPage.ok) problems.push({ path: `mappings.${i}.trigger`, problem: forPage.problem })
+    // That it does not parse is told elsewhere, as of every trigger.
+    if (!forPage.ok && checkTrigger(trigger) === undefined)
+      problems.push({ path: `mappings.${i}.trigger`, problem: forPage.problem })
     for (const name of directivesIn(fields)) {
       if (knownDirectives.has(name)) continue
       problems.push({ path: `mappings.${i}.fields`, problem: `Web pages do not know the directive ${name}.` })
@@ -65,7 +68,8 @@ export function checkForPage({
   }
   const one = filters.map((filter) => routingRuleFor('', [filter]))
   for (const [i, forPage] of one.entries())
-    if (!forPage.ok) problems.push({ path: `filters.${i}`, problem: forPage.problem })
+    if (!forPage.ok && checkFilter(filters[i]!.if) === undefined)
+      problems.push({ path: `filters.${i}`, problem: forPage.problem })
   const all = routingRuleFor('', filters)
   if (!all.ok && one.every(({ ok }) => ok)) problems.push({ path: 'filters', problem: all.problem })
   return problems

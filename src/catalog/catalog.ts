@@ -3,6 +3,7 @@ import { glob } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { AppError, messageOf } from '../base/errors.ts'
+import { browserCatalogue, browserDestination, type BrowserDestination } from '../browser/index.ts'
 import {
   checkDestination,
   checkSettings,
@@ -17,10 +18,18 @@ export interface Catalog {
   listTypes(): Promise<{ destinations: string[]; warehouses: string[] }>
   /** Throws `unknown_destination_type` with the known ones as a hint, and `broken_connector` when the folder holds no sound definition. */
   destination(type: string): Promise<DestinationDefinition>
+  /** A destination as it runs in web pages. Throws `unknown_destination_type` with those that do. */
+  inPage(type: string): BrowserDestination
+  /** How a destination of this type works when nobody says: in the page where it can work nowhere else. */
+  defaultMode(type: string): Promise<'cloud' | 'device'>
   /** Throws `unknown_warehouse_type` and `broken_connector` likewise. */
   warehouse(type: string): Promise<WarehouseDefinition>
   /** What is wrong with the settings, as sentences for the person who wrote them; empty when they can work. */
-  checkDestinationSettings(type: string, settings: Record<string, unknown>): Promise<string[]>
+  checkDestinationSettings(
+    type: string,
+    settings: Record<string, unknown>,
+    mode?: 'cloud' | 'device',
+  ): Promise<string[]>
   checkWarehouseSettings(type: string, settings: Record<string, unknown>): Promise<string[]>
 }
 
@@ -41,8 +50,18 @@ export function createCatalog({ directory }: CatalogParts): Catalog {
       return { destinations: await destinations.list(), warehouses: await warehouses.list() }
     },
     destination: destinations.get,
+    inPage(type) {
+      const found = browserDestination(type)
+      if (found === undefined) throw notInPage(type)
+      return found
+    },
+    async defaultMode(type) {
+      const types = await destinations.list()
+      return !types.includes(type) && browserDestination(type) !== undefined ? 'device' : 'cloud'
+    },
     warehouse: warehouses.get,
-    async checkDestinationSettings(type, settings) {
+    async checkDestinationSettings(type, settings, mode = 'cloud') {
+      if (mode === 'device') return checkAll(this.inPage(type), settings)
       return checkAll(await destinations.get(type), settings)
     },
     async checkWarehouseSettings(type, settings) {
@@ -117,6 +136,12 @@ async function importDefault<Definition extends object>(kind: string, type: stri
   }
   // TypeScript checks what the folder exports; `check` then looks at what types cannot say.
   return module.default as Definition
+}
+
+function notInPage(type: string): AppError {
+  return new AppError('unknown_destination_type', 400, `No destination of type "${type}" runs in web pages.`, {
+    hint: `Types that do: ${Object.keys(browserCatalogue().destinations).join(', ')}.`,
+  })
 }
 
 function unknownType(kind: string, type: string, types: string[]): AppError {

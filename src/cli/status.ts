@@ -37,7 +37,9 @@ function describe(status: Status): string {
     codes(counts.dropped),
     counts.waiting,
   ])
-  const connections = status.connections.map((each) => [
+  const inPages = status.connections.filter(({ mode }) => mode === 'device')
+  const here = status.connections.filter(({ mode }) => mode !== 'device')
+  const connections = here.map((each) => [
     `${each.source} → ${'destination' in each ? each.destination : `${each.warehouse} (warehouse)`}`,
     each.received,
     each.delivered,
@@ -55,6 +57,10 @@ function describe(status: Status): string {
     formatTable(['source', 'received', 'processed', 'duplicate', 'rejected', 'dropped', 'waiting'], sources),
     '',
     formatTable(['connection', 'received', 'delivered', 'dropped', 'discarded', 'waiting', 'oldest'], connections),
+    ...inPages.map(
+      (each) =>
+        `${each.source} → ${'destination' in each ? each.destination : ''} runs in web pages; nothing is sent from here`,
+    ),
     '',
     `disk: ${disk.map(([part, bytes]) => `${part} ${megabytes(bytes)}`).join(', ')}; free ${megabytes(status.disk.freeBytes)}${left}`,
     ...errors.map((error) => `error: ${error}`),

@@ -55,6 +55,13 @@ test('the first reason in the order of the contract is the one recorded', () => 
   assert.equal(codeOf(planOf(everything, identifiesOnly), message), 'MESSAGE_SENT_CLIENT_SIDE')
   const notBundled = messageOf({ integrations: { All: false } }, eventFlags.integrations)
   assert.equal(codeOf(planOf(everything, identifiesOnly), notBundled), 'UNSUPPORTED_EVENT_TYPE')
+  const refused = messageOf(
+    { integrations: { All: false }, context: { consent: { categoryPreferences: { ad: false } } } },
+    eventFlags.integrations | eventFlags.consent,
+  )
+  const mapped = { ...everything, consentCategories: ['ad'] }
+  assert.equal(codeOf(planOf(mapped, identifiesOnly), refused), 'UNSUPPORTED_EVENT_TYPE')
+  assert.equal(codeOf(planOf(mapped), refused), 'FILTERED_BY_END_USER_CONSENT')
   assert.equal(codeOf(planOf(everything), notBundled), 'FILTERED_BY_INTEGRATIONS_OBJECT')
   assert.equal(codeOf(planOf(everything), messageOf({})), 'FILTERED_BY_RULES')
   assert.equal(codeOf(planOf({ mappings: [] }), messageOf({})), 'NO_MATCHING_MAPPING')
@@ -73,6 +80,15 @@ test('the integrations object is asked by each name of the destination', () => {
     const code = codeOf(planOf(), messageOf({ integrations }, eventFlags.integrations))
     assert.equal(code === undefined, isSent, JSON.stringify(integrations))
   }
+})
+
+test('the categories of a destination are asked of a message that says what a person agrees to', () => {
+  const plan = planOf({ consentCategories: ['ad'] })
+  const preferring = (ad: boolean) => ({ context: { consent: { categoryPreferences: { ad } } } })
+  assert.equal(codeOf(plan, messageOf(preferring(true), eventFlags.consent)), undefined)
+  assert.equal(codeOf(plan, messageOf(preferring(false), eventFlags.consent)), 'FILTERED_BY_END_USER_CONSENT')
+  assert.equal(codeOf(planOf(), messageOf(preferring(false), eventFlags.consent)), undefined)
+  assert.equal(codeOf(plan, messageOf({})), undefined)
 })
 
 test('a webhook without mappings never parses the message and passes its text on', () => {

@@ -1,7 +1,7 @@
 /** What a connection does with a message: the steps 5 to 13 of contract: destinations.md §4, in their order. Pure. */
 import { eventFlags } from '../journal/index.ts'
 import type { DroppedCode, JsonObject } from '../protocol/index.ts'
-import { isJsonObject, isSentClientSide, isSentTo } from '../protocol/index.ts'
+import { isConsentedTo, isJsonObject, isSentClientSide, isSentTo } from '../protocol/index.ts'
 import type { EventMessage } from './event-message.ts'
 import type { ConnectionPlan, MappingPlan, ParsedLazily } from './plan.ts'
 
@@ -31,6 +31,8 @@ function refuse(plan: ConnectionPlan, message: EventMessage): DroppedCode | unde
   if (message.flags & eventFlags.bundled && isSentClientSide(message.parsed, plan.names))
     return 'MESSAGE_SENT_CLIENT_SIDE'
   if (!plan.supports.has(message.kind)) return 'UNSUPPORTED_EVENT_TYPE'
+  const asksConsent = plan.consentCategories.length > 0 && message.flags & eventFlags.consent
+  if (asksConsent && !isConsentedTo(message.parsed, plan.consentCategories)) return 'FILTERED_BY_END_USER_CONSENT'
   if (message.flags & eventFlags.integrations) {
     const { integrations } = message.parsed
     if (isJsonObject(integrations) && !isSentTo(integrations, plan.names)) return 'FILTERED_BY_INTEGRATIONS_OBJECT'

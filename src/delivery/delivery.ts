@@ -12,6 +12,7 @@ import type { DestinationDefinition, SendRequest } from '../kit/index.ts'
 import type { JsonObject } from '../protocol/index.ts'
 import type { DestinationSnapshot, SealedJson, Snapshot, SnapshotSource } from '../snapshot/index.ts'
 import { catchUp, countUp, type CatchUpParts } from './catch-up.ts'
+import { cloudModeOf } from './cloud-mode.ts'
 import { Connection } from './connection.ts'
 import { exportMetrics } from './delivery-metrics.ts'
 import { createDispatcher, Stream, type Dispatcher, type Member } from './dispatcher.ts'
@@ -101,7 +102,8 @@ const TRACE_DAYS = 8
 const DAY_MS = 86_400_000
 
 export function createDelivery(options: DeliveryOptions): Delivery {
-  const { journal, snapshots, clock, log, store, onFailed } = options
+  const { journal, clock, log, store, onFailed } = options
+  const snapshots = cloudModeOf(options.snapshots)
   const connections = new Map<number, Connection>()
   /** Connections that were deleted, for the accounting. */
   const closedLedgers = new Map<number, Ledger>()

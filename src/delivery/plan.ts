@@ -20,6 +20,8 @@ export interface ConnectionPlan {
   isEnabled: boolean
   /** Names by which the `integrations` object may address the destination, display name first. */
   names: string[]
+  /** What a person who says what they agree to must have agreed to. */
+  consentCategories: readonly string[]
   /** With secrets in the clear. */
   settings: JsonObject
   /** Why the settings cannot work, as a sentence. */
@@ -66,6 +68,7 @@ export function compilePlan({ destination, definition, settings, delivery, rando
   return {
     isEnabled: destination.isEnabled,
     names: [definition.name, ...(definition.otherNames ?? [])],
+    consentCategories: destination.consentCategories ?? [],
     settings,
     settingsProblem: settingsProblem(definition, settings),
     secrets: secretsOf(definition.settings, settings),

@@ -1,29 +1,39 @@
 /** What the config file is checked against beyond its shape: the language, the connectors, addresses. */
 import type { Catalog } from '../catalog/index.ts'
 import { isAddressRange } from '../egress/index.ts'
-import { fitValues, type DestinationDefinition, type Fields } from '../kit/index.ts'
+import { checkForPage } from '../browser/index.ts'
+import { fitValues, type Fields } from '../kit/index.ts'
 import { parseFieldName } from '../language/index.ts'
-import type { ConfigChecks, ConfigProblem, MappingToCheck } from '../store/index.ts'
+import type { ConfigChecks, ConfigProblem, MappingToCheck, Placement } from '../store/index.ts'
 
 export async function configChecks(catalog: Catalog): Promise<ConfigChecks> {
   return {
-    async destination(type, settings, mappings) {
-      const definition = await catalog.destination(type)
+    async destination(type, settings, mappings, { mode, filters } = inCloud) {
+      const definition = mode === 'device' ? catalog.inPage(type) : await catalog.destination(type)
       const problems = mappings.flatMap((mapping, i) => checkMapping(type, definition, mapping, `mappings[${i}]`))
-      return [...(await catalog.checkDestinationSettings(type, settings)), ...problems]
+      return [
+        ...(await catalog.checkDestinationSettings(type, settings, mode)),
+        ...problems,
+        ...(mode === 'device' ? checkForPage({ mappings, filters }) : []),
+      ]
     },
+    defaultMode: (type) => catalog.defaultMode(type),
     warehouse: (type, settings) => catalog.checkWarehouseSettings(type, settings),
     isAddressRange,
-    async secretSettings(kind, type) {
+    async secretSettings(kind, type, mode) {
+      // What goes into a page is no secret.
+      if (mode === 'device') return []
       const { settings = {} } = kind === 'destination' ? await catalog.destination(type) : await catalog.warehouse(type)
       return Object.keys(settings).filter((name) => settings[name]?.type === 'password')
     },
   }
 }
 
+const inCloud: Placement = { mode: 'cloud', filters: [] }
+
 function checkMapping(
   type: string,
-  { actions }: DestinationDefinition,
+  { actions }: { actions: Record<string, { fields: Fields }> },
   { action, fields }: MappingToCheck,
   path: string,
 ): ConfigProblem[] {

@@ -1,5 +1,6 @@
 /** The door of the protocol: what a message is, from a request body to its normalised form. Pure functions. */
 export { isSentClientSide } from './bundled.ts'
+export { isConsentedTo } from './consent.ts'
 export { createMessageId } from './ids.ts'
 export { isLoadedTo, isSentTo, optionsFor } from './integrations.ts'
 export { isJsonObject, isRawNumber } from './json-values.ts'

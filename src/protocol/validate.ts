@@ -1,9 +1,8 @@
 /** What makes a message invalid, beyond its ids (contract: spec.md §9). The first fault found is the message's code. */
+import { CONSENT_EVENT } from './consent.ts'
 import { isJsonObject, isRawNumber } from './json-values.ts'
 import type { Call, JsonObject } from './message.ts'
 import type { RejectedCode } from './reason-codes.ts'
-
-const CONSENT_EVENT = 'Segment Consent Preference Updated'
 
 /** The code of the first fault in the fields that belong to the call. A field of another call is unknown here: kept, not judged. */
 export function faultOf(call: Call, sent: JsonObject, context: JsonObject): RejectedCode | undefined {

@@ -1,6 +1,6 @@
 /** The door of the store: control records, the config file, and the snapshot that the data plane works from. */
 export { parseConfig } from './config-file/parse-config.ts'
-export type { ConfigChecks, ConfigProblem, MappingToCheck } from './config-file/parse-config.ts'
+export type { ConfigChecks, ConfigProblem, MappingToCheck, Placement } from './config-file/parse-config.ts'
 export type { Config } from './config-file/config.ts'
 export type { Plan, PlanChange } from './config-file/plan.ts'
 export type { NewSource, SchemaChange, SchemaView, SourceChange, SourceView } from './edit-sources.ts'

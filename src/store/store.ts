@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
-import type { KeyRing } from '../base/secrets.ts'
+import { openSettings, type KeyRing } from '../base/secrets.ts'
 import { createAccess, type Access } from './access.ts'
-import { buildSnapshot } from './build-snapshot.ts'
+import { buildSnapshot, type SnapshotContent } from './build-snapshot.ts'
 import { applyConfig } from './config-file/apply-config.ts'
 import type { Config } from './config-file/config.ts'
 import { exportConfig } from './config-file/export-config.ts'
@@ -56,13 +56,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let publishing: Promise<unknown> = Promise.resolve()
 
   async function publish(path: string): Promise<Snapshot> {
-    const snapshot = await readSnapshot(db, clock)
+    const snapshot = await readSnapshot(db, options)
     if (await writeSnapshotFile(path, snapshot)) log.info({ snapshot: snapshot.number }, 'configuration published')
     return snapshot
   }
 
   return {
-    snapshot: () => readSnapshot(db, clock),
+    snapshot: () => readSnapshot(db, options),
     publish(path) {
       const published = publishing.then(() => publish(path))
       publishing = published.catch(() => undefined)
@@ -94,10 +94,24 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** What goes into a page is public, and the gateway has no key to open it with. */
+function openDeviceMode(content: SnapshotContent, secrets: KeyRing): SnapshotContent {
+  const destinations = content.destinations.map((destination) => {
+    if (destination.mode !== 'device') return destination
+    const { settings, mappings } = destination
+    return {
+      ...destination,
+      settings: openSettings(settings, secrets),
+      ...(mappings === undefined ? {} : { mappings: openSettings(mappings, secrets) }),
+    }
+  })
+  return { ...content, destinations }
+}
+
 /** The snapshot of the records; its number grows when they differ from those that had the last one. */
-function readSnapshot(db: ControlDatabase, clock: Clock): Promise<Snapshot> {
+function readSnapshot(db: ControlDatabase, { clock, secrets }: StoreOptions): Promise<Snapshot> {
   return db.transaction().execute(async (trx) => {
-    const content = buildSnapshot(await readRecords(trx))
+    const content = openDeviceMode(buildSnapshot(await readRecords(trx)), secrets)
     const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex')
     const last = await trx.selectFrom('snapshots').selectAll().where('id', '=', 1).executeTakeFirst()
     if (last !== undefined && last.hash === hash) {

@@ -89,6 +89,7 @@ class Application {
     await this.#removeUnusedOAuthApps(records)
     for (const warehouse of this.#config.warehouses) await this.#applyWarehouse(warehouse, records)
     for (const destination of this.#config.destinations) await this.#applyDestination(destination, records, moved)
+    await this.#refuseTwiceInPage()
     this.#stopIfWrong()
   }
 
@@ -257,14 +258,14 @@ class Application {
     this.#stopIfWrong()
   }
 
-  /** A destination that gets another source is another connection: a new number, a new start, counts of its own. Returns where such
-   *  destinations were. */
+  /** A destination that gets another source, or goes from the page to the server or back, is another connection: a new number, a new
+   *  start, counts of its own. Returns where such destinations were. */
   async #removeMoved({ destinations, sources }: Records): Promise<Map<string, string>> {
     const slugs = new Map(sources.map(({ number, slug }) => [number, slug]))
     const moved = new Map<string, string>()
-    for (const { slug, source } of this.#config.destinations) {
+    for (const { slug, source, mode } of this.#config.destinations) {
       const stored = destinations.find((row) => row.slug === slug)
-      if (stored === undefined || slugs.get(stored.source) === source) continue
+      if (stored === undefined || (slugs.get(stored.source) === source && stored.mode === mode)) continue
       // Its source is stored: the database holds the reference.
       moved.set(slug, slugs.get(stored.source)!)
       await this.#trx.deleteFrom('destinations').where('number', '=', stored.number).execute()
@@ -510,7 +511,8 @@ class Application {
     wanted: DestinationConfig,
   ): string[] {
     const details = differences(destinationEntry(stored, storedSource), destinationEntry(record, wanted.source))
-    return storedSource === wanted.source ? details : [...details, 'a new connection: it starts from now']
+    const isSame = storedSource === wanted.source && stored.mode === wanted.mode
+    return isSame ? details : [...details, 'a new connection: it starts from now']
   }
 
   async #newDestination(slug: string, source: number) {
@@ -577,6 +579,19 @@ class Application {
         is_enabled: flagOf(isEnabled),
       }
     })
+  }
+
+  /** A page has one copy of each vendor's code (contract: destinations.md §2). */
+  async #refuseTwiceInPage(): Promise<void> {
+    const inPage = await this.#trx.selectFrom('destinations').selectAll().where('mode', '=', 'device').execute()
+    for (const { slug, source, type, number } of inPage) {
+      const first = inPage.find((other) => other.source === source && other.type === type)
+      if (first === undefined || first.number === number) continue
+      this.#refuse(
+        `destinations.${slug}.mode`,
+        `A source has one destination of type ${type} in its pages; "${first.slug}" is it.`,
+      )
+    }
   }
 
   async #writeRules(

@@ -27,16 +27,26 @@ export interface ConfigChecks {
     type: string,
     settings: Record<string, unknown>,
     mappings: readonly MappingToCheck[],
+    placement?: Placement,
   ): Promise<(string | ConfigProblem)[]>
+  /** Where a destination works when the file does not say. Default: here. */
+  defaultMode?(type: string): Promise<Placement['mode']>
   /** May throw AppError. */
   warehouse(type: string, settings: Record<string, unknown>): Promise<(string | ConfigProblem)[]>
   isAddressRange(text: string): boolean
   /** Names of the settings that are secret. May throw AppError. */
-  secretSettings?(kind: 'destination' | 'warehouse', type: string): Promise<readonly string[]>
+  secretSettings?(kind: 'destination' | 'warehouse', type: string, mode?: Placement['mode']): Promise<readonly string[]>
+}
+
+/** Where a destination works, and what is decided there. */
+export interface Placement {
+  mode: 'cloud' | 'device'
+  filters: readonly FilterSnapshot[]
 }
 
 export interface MappingToCheck {
   action: string
+  trigger: string
   fields: Record<string, unknown>
 }
 
@@ -244,7 +254,8 @@ class Reading {
     const path = ['destinations', slug]
     this.#checkSource(entry.source, [...path, 'source'])
     const sourceType = this.#typeOfSource(entry.source)
-    if (entry.mode === 'device' && sourceType !== undefined && !isWebsiteType(sourceType))
+    const mode = entry.mode ?? (await this.#checks.defaultMode?.(entry.type)) ?? 'cloud'
+    if (mode === 'device' && sourceType !== undefined && !isWebsiteType(sourceType))
       this.#refuse(
         [...path, 'mode'],
         `Device mode needs a source of type javascript; "${entry.source}" is ${sourceType}.`,
@@ -260,7 +271,8 @@ class Reading {
         this.#refuse([...path, 'mappings', i, 'fields', ...splitPlace(wrong.path)], wrong.problem)
       }
     }
-    const names = await this.#checkConnector('destination', path, entry, entry.mappings ?? [])
+    const placement = { mode, filters }
+    const names = await this.#checkConnector('destination', path, entry, entry.mappings ?? [], placement)
     const marks = { writtenAs: this.#yaml.writtenAs, names }
     const authNames = ['accessToken', 'refreshToken']
     return {
@@ -268,7 +280,7 @@ class Reading {
       source: entry.source,
       type: entry.type,
       name: entry.name ?? slug,
-      mode: entry.mode,
+      mode,
       consentCategories: entry.consentCategories,
       isEnabled: entry.enabled,
       settings: markSecrets(entry.settings, [...path, 'settings'], marks),
@@ -327,14 +339,15 @@ class Reading {
     path: Path,
     { type, settings }: { type: string; settings: Record<string, unknown> },
     mappings: readonly MappingToCheck[],
+    placement?: Placement,
   ): Promise<readonly string[]> {
     try {
       const problems =
         kind === 'destination'
-          ? await this.#checks.destination(type, settings, mappings)
+          ? await this.#checks.destination(type, settings, mappings, placement)
           : await this.#checks.warehouse(type, settings)
       for (const problem of problems) this.#refuseSetting(path, problem)
-      return (await this.#checks.secretSettings?.(kind, type)) ?? []
+      return (await this.#checks.secretSettings?.(kind, type, placement?.mode)) ?? []
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       this.#refuse([...path, 'type'], [messageOf(error), error.hint].filter(Boolean).join(' '))

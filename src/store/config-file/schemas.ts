@@ -147,7 +147,7 @@ export const destination = z.strictObject({
   source: text,
   type,
   name: title.optional(),
-  mode: z.enum(['cloud', 'device']).default('cloud'),
+  mode: z.enum(['cloud', 'device']).optional(),
   consentCategories: names,
   enabled: flag.default(true),
   settings: json.default({}),
