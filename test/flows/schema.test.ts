@@ -19,6 +19,10 @@ tokens: { ops: { token: ops-token } }
 sources:
   shop: { type: http-api, writeKeys: [SHOP_KEY] }
   other: { type: http-api, writeKeys: [OTHER_KEY] }
+  guarded:
+    type: http-api
+    writeKeys: [GUARDED_KEY]
+    schema: { blockedEvents: [Debug Ping, Never Sent], blockedTraits: [ssn, address.street], blockedGroupTraits: [] }
 `,
   })
 })
@@ -26,8 +30,10 @@ after(() => platform.dispose())
 
 const ordered = (userId: string, properties: object) => ({ type: 'track', userId, event: 'Order & "Pay"', properties })
 
-async function send(...batch: object[]): Promise<void> {
-  const body = JSON.stringify({ batch, writeKey: 'SHOP_KEY' })
+const send = (...batch: object[]): Promise<void> => sendWith('SHOP_KEY', batch)
+
+async function sendWith(writeKey: string, batch: object[]): Promise<void> {
+  const body = JSON.stringify({ batch, writeKey })
   assert.equal((await fetch(`${platform.url}/v1/batch`, { method: 'POST', body })).status, 200)
 }
 
@@ -46,9 +52,9 @@ async function ask<T>(path: string): Promise<T> {
 }
 
 /** Asks until the events of the source have been seen so many times. */
-async function until(total: number): Promise<Events> {
+async function until(total: number, source = 'shop'): Promise<Events> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    const answer = await ask<Events>('shop/schema')
+    const answer = await ask<Events>(`${source}/schema`)
     if (answer.events.reduce((sum, event) => sum + event.total, 0) >= total) return answer
     await wait(50)
   }
@@ -160,6 +166,57 @@ test('wrong questions are told what is wrong, and strangers nothing', async () =
   const archiving = { method: 'PATCH', headers: token, body: '{"isArchived":true}' }
   const refused = await get('shop/schema/event?name=Page%20Viewed', archiving)
   assert.deepEqual([refused.status, (JSON.parse(refused.text) as { code: string }).code], [409, 'event_not_blocked'])
+})
+
+test('what the source blocks is counted as blocked, and can be archived', async () => {
+  const traits = { ssn: '1', plan: 'free', address: { street: 'Elm', city: 'Oslo' } }
+  await sendWith('GUARDED_KEY', [
+    { type: 'identify', userId: 'u-1', traits },
+    { type: 'track', userId: 'u-1', event: 'Debug Ping', properties: { ms: 3 } },
+    { type: 'track', userId: 'u-1', event: 'Debug Ping', properties: { ms: 4 } },
+    { type: 'track', userId: 'u-1', event: 'Bought' },
+  ])
+  const { events } = await until(3, 'guarded')
+  assert.deepEqual(
+    events.map(({ name, allowed, blocked, isBlocked }) => [name, allowed, blocked, isBlocked]),
+    [
+      ['Bought', 1, 0, false],
+      ['Debug Ping', 0, 2, true],
+      ['Never Sent', 0, 0, true],
+    ],
+  )
+  const ping = await ask<EventSchemaAnswer>('guarded/schema/event?name=Debug%20Ping')
+  assert.deepEqual(
+    ping.properties.map((each) => [each.name, each.allowed, each.blocked, each.types.join()]),
+    [['ms', 0, 2, 'integer']],
+  )
+  assert.deepEqual(
+    (await ask<Traits>('guarded/schema?type=identify')).traits.map((each) => [
+      each.name,
+      each.allowed,
+      each.blocked,
+      each.isBlocked,
+    ]),
+    [
+      ['address', 1, 0, false],
+      ['address.city', 1, 0, false],
+      ['address.street', 0, 1, true],
+      ['plan', 1, 0, false],
+      ['ssn', 0, 1, true],
+    ],
+  )
+  const archive = (isArchived: boolean) =>
+    get('guarded/schema/event?name=Debug%20Ping', {
+      method: 'PATCH',
+      headers: token,
+      body: JSON.stringify({ isArchived }),
+    })
+  const namesOf = async (query = '') => (await ask<Events>(`guarded/schema${query}`)).events.map(({ name }) => name)
+  assert.equal((await archive(true)).status, 200)
+  assert.deepEqual(await namesOf(), ['Bought', 'Never Sent'])
+  assert.deepEqual(await namesOf('?archived=true'), ['Debug Ping'])
+  assert.equal((await archive(false)).status, 200)
+  assert.deepEqual(await namesOf(), ['Bought', 'Debug Ping', 'Never Sent'])
 })
 
 test('the metrics say how far it is', async () => {
