@@ -1,4 +1,4 @@
-/** Only the gateway, over a journal in a temporary folder: what the ingest benchmark measures. */
+/** Only the gateway, over a journal in a temporary folder: what the ingest benchmark measures. Arguments: port, number of sources. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,20 +25,18 @@ const gateway = await createGateway({
     number: 1,
     publishedAtMs: 0,
     workspaces: [{ number: 1, id: 'ws_1', slug: 'bench', name: 'Bench' }],
-    sources: [
-      {
-        number: 1,
-        id: 'src_1',
-        workspace: 1,
-        slug: 'api',
-        name: 'API',
-        type: 'http-api',
-        isEnabled: true,
-        isClientSide: false,
-        writeKeys: ['bench_key'],
-        ip: 'keep',
-      },
-    ],
+    sources: Array.from({ length: Number(process.argv[3] ?? 1) }, (_, i) => ({
+      number: i + 1,
+      id: `src_${i + 1}`,
+      workspace: 1,
+      slug: `api-${i + 1}`,
+      name: `API ${i + 1}`,
+      type: 'http-api',
+      isEnabled: true,
+      isClientSide: false,
+      writeKeys: [i === 0 ? 'bench_key' : `bench_key_${i}`],
+      ip: 'keep',
+    })),
     destinations: [],
     warehouses: [],
     settings: defaultDeployment,

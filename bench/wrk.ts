@@ -17,6 +17,26 @@ export function wrkGet(url: string, headers: Record<string, string>, seconds: nu
   return runWrk(url, [], headers, seconds)
 }
 
+/** As `wrk`, with different requests one after the other, and again from the first. */
+export function wrkInTurn(
+  url: string,
+  requests: { headers: Record<string, string>; body: string }[],
+  seconds: number,
+): Promise<number> {
+  const formatted = requests.map(({ headers, body }) => {
+    const fields = Object.entries(headers).map(([name, value]) => `[${JSON.stringify(name)}]=${JSON.stringify(value)}`)
+    return `  wrk.format("POST", nil, {${fields.join(',')}}, ${JSON.stringify(body)}),`
+  })
+  const lines = [
+    'local requests, at = {}, 0',
+    'init = function() requests = {',
+    ...formatted,
+    '} end',
+    'request = function() at = at % #requests + 1; return requests[at] end',
+  ]
+  return runWrk(url, lines, {}, seconds)
+}
+
 async function runWrk(url: string, lines: string[], headers: Record<string, string>, seconds: number): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'tributary-wrk-'))
   const script = join(directory, 'request.lua')
