@@ -1,5 +1,5 @@
 /** A site of its own, on another origin than the product: serves pages given as text, and folders of npm packages. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { extname, join } from 'node:path'
 
@@ -28,13 +28,12 @@ export async function startPageServer(folders: Record<string, string> = {}): Pro
     const target = targets.get(first)
     if (target !== undefined) return passOn(`/${first}`, target, request, response)
     const folder = folders[first]
-    try {
-      if (folder === undefined) throw new Error('no such folder')
-      const file = await readFile(join(folder, ...rest))
-      response.writeHead(200, { 'content-type': types[extname(pathname)] ?? 'application/octet-stream' }).end(file)
-    } catch {
-      response.writeHead(404).end()
-    }
+    const found = folder === undefined ? undefined : await find(folder, rest.join('/'))
+    if (found === undefined) return void response.writeHead(404).end()
+    // A module that is imported without its ending must know where it really lies, for its own imports.
+    if (found !== rest.join('/')) return void response.writeHead(302, { location: `/${first}/${found}` }).end()
+    const file = await readFile(join(folder!, found))
+    response.writeHead(200, { 'content-type': types[extname(found)] ?? 'application/octet-stream' }).end(file)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
@@ -48,6 +47,15 @@ export async function startPageServer(folders: Record<string, string> = {}): Pro
       await new Promise<void>((resolve) => server.close(() => resolve()))
     },
   }
+}
+
+/** The file that a module calls `path`, as a bundler would find it. */
+async function find(folder: string, path: string): Promise<string | undefined> {
+  for (const candidate of [path, `${path}.js`, `${path}/index.js`]) {
+    const found = await stat(join(folder, candidate)).catch(() => undefined)
+    if (found?.isFile()) return candidate
+  }
+  return undefined
 }
 
 function passOn(prefix: string, target: string, request: IncomingMessage, response: ServerResponse): void {

@@ -16,6 +16,7 @@ export interface ConnectionStatus {
   source: string
   destination?: string
   warehouse?: string
+  mode?: 'device'
   received: number
   rejected: Codes
   duplicate: number
