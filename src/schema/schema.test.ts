@@ -7,6 +7,8 @@ import fc from 'fast-check'
 import { isIsoTimestamp } from '../protocol/index.ts'
 import { createRegistry } from './testing/registry.ts'
 import { createBed, aTime, type Bed, type Sent } from './testing/bed.ts'
+import { lists } from './read-message.ts'
+import { openSchemaStore } from './schema-store.ts'
 import type { SchemaReader } from './schema-reader.ts'
 
 const HOUR = 3_600_000
@@ -199,6 +201,37 @@ for (const [memory, limits] of [
   })
 }
 
+test('at every moment of a write a kill would leave counts and place that belong together', async () => {
+  await withBed(async (bed) => {
+    const names = Array.from({ length: 300 }, (_, i) => `p${i}`)
+    const states = new Set<number>()
+    for (let write = 1; write <= 3; write += 1) {
+      const properties = Object.fromEntries(names.map((each) => [each, write]))
+      await bed.send(...['A', 'B', 'C'].map((event) => ({ body: { event, properties } })))
+      let isDone = false
+      const asked = bed.schema.ask(() => {}).then(() => (isDone = true))
+      for (let moment = 0; !isDone; moment += 1) {
+        await turn()
+        const store = openSchemaStore(bed.copyFile(`moment-${write}-${moment}`))
+        const place = store.open(bed.journal.id).get(0) ?? 0
+        const events = store.countedEvents(1, lists.track, 0)
+        assert.equal(
+          events.reduce((sum, event) => sum + event.allowed, 0),
+          place,
+        )
+        for (const { name } of events) {
+          const properties = store.countedProperties(store.event(1, lists.track, name)!.id, 0)
+          assert.deepEqual(new Set(properties.map(({ allowed }) => allowed)), new Set([place / 3]))
+        }
+        store.close()
+        states.add(place)
+      }
+      await asked
+    }
+    assert.deepEqual([...states], [0, 3, 6, 9])
+  })
+})
+
 test('another journal begins anew', async () => {
   await withBed(async (bed) => {
     await bed.send({ body: { event: 'Old' } })
@@ -322,6 +355,23 @@ test('memory stays within its bounds when every message looks different, and the
       }
       assert.equal(await read('tributary_schema_messages_total'), 2_000)
       assert.equal(await read('tributary_schema_waiting_messages'), 0)
+    },
+    { limits, registry },
+  )
+})
+
+test('what is known of a forgotten name is forgotten with it', async () => {
+  const { registry, read } = createRegistry()
+  const limits = { shapesMax: 100_000, referencesMax: 1_000_000, nameBytesMax: 50_000 }
+  await withBed(
+    async (bed) => {
+      for (let round = 0; round < 20; round += 1) {
+        await bed.send(...Array.from({ length: 100 }, (_, i) => ({ body: { event: `E${round * 100 + i}` } })))
+        await bed.schema.ask(() => {})
+        assert.ok((await read('tributary_schema_shapes')) <= 50_000 / 200)
+      }
+      const { events } = await bed.schema.ask((reader) => reader.events(1, '24h'))
+      assert.equal(events.length, 2_000)
     },
     { limits, registry },
   )

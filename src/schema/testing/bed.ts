@@ -29,6 +29,8 @@ export interface Bed {
   send(...sent: Sent[]): Promise<void>
   /** Goes on with what a kill would leave now: the journal, and the bytes of the view's file as they are. */
   kill(): void
+  /** The view's file as a kill would leave it now, under another name. Returns its path. */
+  copyFile(name: string): string
   /** As `kill`, with whatever lies at the place of the next file. */
   killKeepingFile(): void
   /** Another journal in the place of the old one. */
@@ -78,6 +80,11 @@ export async function createBed(options: Pick<SchemaParts, 'limits' | 'registry'
     return writer
   }
 
+  function copyTo(path: string): void {
+    for (const end of ['', '-wal'])
+      if (existsSync(pathOf(fileCount) + end)) copyFileSync(pathOf(fileCount) + end, path + end)
+  }
+
   const journal = await openJournalNow()
   const bed: Bed = {
     directory,
@@ -90,9 +97,12 @@ export async function createBed(options: Pick<SchemaParts, 'limits' | 'registry'
         await (await writerOf(partition)).append(some.map((each) => frameOf(each, time.nowMs)))
     },
     kill() {
-      for (const end of ['', '-wal'])
-        if (existsSync(pathOf(fileCount) + end)) copyFileSync(pathOf(fileCount) + end, pathOf(fileCount + 1) + end)
+      copyTo(pathOf(fileCount + 1))
       bed.killKeepingFile()
+    },
+    copyFile(name) {
+      copyTo(join(directory, name))
+      return join(directory, name)
     },
     killKeepingFile() {
       fileCount += 1
