@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defaultDelivery, defaultDeployment } from '../../src/snapshot/index.ts'
+import { sourceKinds } from '../../src/store/index.ts'
 import * as schemas from '../../src/store/config-file/schemas.ts'
 import { code, page, table } from './markdown.ts'
 
@@ -10,12 +11,12 @@ const meanings: Record<string, string> = {
   'tokens.*.token': 'The token, as `Authorization: Bearer` carries it. Kept as a hash.',
   'tokens.*.role': 'What it may do.',
   'sources.*.name': 'Name for people. Default: the slug.',
-  'sources.*.type':
-    'What sends: `javascript`, `ios`, `http-api`, … Of browsers and apps the door notes address and user agent.',
+  'sources.*.type': 'What sends: one of the [kinds](#kinds-of-sources). It never changes.',
   'sources.*.writeKeys': 'Keys that its clients use. Default: those that it has, or one that is made.',
   'sources.*.enabled': 'False: what comes is rejected as `source_disabled`.',
   'sources.*.ip': '`mask` cuts the end off client addresses, `drop` leaves them out.',
-  'sources.*.labels': 'Texts of your own, by name.',
+  'sources.*.labels':
+    'Texts of your own, by name, such as `environment: prod`: letters, digits and `-`, with a letter in front; at most 50.',
   'sources.*.limits.eventsPerSecond': 'Messages per second; beyond it clients get 429. Default: no limit.',
   'sources.*.strict': 'True: answers tell what is wrong with a message; see [answers](http-api.md#strict-sources).',
   'sources.*.settings.eventName':
@@ -41,9 +42,10 @@ const meanings: Record<string, string> = {
   'sources.*.oauth.app': 'Name of the OAuth app whose tokens it takes. Types `http-api`, `node` and `python`.',
   'sources.*.oauth.required': 'True: a write key without a token is refused.',
   'destinations.*.mode':
-    '`device`: it runs in the page, and the server sends nothing. Needs a source of type `javascript`.',
+    '`device`: it runs in the page, and the server sends nothing. Needs a source of type `javascript`. Default: `cloud`, but `device` for types that run in pages only.',
   'destinations.*.consentCategories': 'Categories to which the user must have consented.',
-  'oauthApps.*.publicKeys': 'One or two RSA public keys in PEM form, by key id (`kid`).',
+  'oauthApps.*.publicKeys':
+    'One or two RSA public keys in PEM form, by key id (`kid`); or a list of them, with their RFC 7638 thumbprints as key ids.',
   'oauthApps.*.tokenLifetime': 'How long its tokens are good.',
   'oauthApps.*.scopes': 'What its tokens may be asked for.',
   'destinations.*.source': 'Slug of the one source whose messages it gets.',
@@ -138,6 +140,9 @@ export function configurationPage(): string {
   const parts = [
     ...section('workspace', schemas.workspace, 'workspace', ''),
     ...section('sources', schemas.source, 'sources.*', 'By slug.'),
+    '### Kinds of sources',
+    'Of kinds that sit with people (browsers, apps) the door notes address and user agent. A type may be written in the other ways, too.',
+    kindsTable(),
     ...section('destinations', schemas.destination, 'destinations.*', 'By slug. Settings of a type: see its page.'),
     ...section('warehouses', schemas.warehouse, 'warehouses.*', 'By slug. Settings of a type: see its page.'),
     ...section('tokens', schemas.token, 'tokens.*', 'By name.'),
@@ -151,6 +156,19 @@ export function configurationPage(): string {
     'the schemas in src/store/config-file',
     'The settings of `tributary.yaml`. `npx tributary apply FILE --dry-run` checks a file and prints what it would change; a file that is not valid is refused whole, with line, path and reason. `${NAME}` stands for a variable of the environment. What the file does not name stays as it is.',
     ...parts,
+  )
+}
+
+function kindsTable(): string {
+  return table(
+    ['Type', 'Also', 'Name', 'Categories', 'Sits with people'],
+    sourceKinds.map(({ slug, aliases, name, categories, isClientSide }) => [
+      code(slug),
+      aliases.map(code).join(', '),
+      name,
+      categories.join(', '),
+      isClientSide ? 'yes' : '',
+    ]),
   )
 }
 

@@ -10,6 +10,7 @@ import { examine } from './doctor.ts'
 import type { Roles } from './roles.ts'
 import { readStatus } from './status.ts'
 import { createRedeliveryApi, type DeadLetterQuery } from './redelivery.ts'
+import { describeSource } from './sources.ts'
 import { readTrace } from './trace.ts'
 
 export interface ControlParts {
@@ -40,7 +41,8 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
       return plan
     },
     export: () => store.exportConfig(),
-    sources: () => store.listSources(),
+    // Whoever reaches the socket owns the installation.
+    sources: async () => (await store.listSources()).map((each) => describeSource(each, { role: 'Workspace Owner' })),
     status: async () => readStatus(await store.snapshot(), roles, disk),
     async trace(params) {
       const { messageId } = params as { messageId: string }

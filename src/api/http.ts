@@ -13,7 +13,7 @@ import type { Store } from '../store/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import { createFlowHealth } from './flow-health.ts'
 import type { Roles } from './roles.ts'
-import { answerError, answerHtml, answerJson, type Access, type Route } from './route.ts'
+import { answerError, answerHtml, answerJson, type Access, type Caller, type Route } from './route.ts'
 import { readStatus } from './status.ts'
 import { renderSignedOut, renderStatus } from './status-page.ts'
 
@@ -129,24 +129,27 @@ async function handle(
     const methods = here.map((each) => each.method).join(', ')
     throw new AppError('method_not_allowed', 405, `This path takes ${methods}.`)
   }
-  if (!(await isAllowed(parts.store, route.access, request))) return refuse(route.access, response)
+  const caller = await callerOf(parts.store, route.access, request)
+  if (caller === undefined) return refuse(route.access, response)
   // Found by the same pattern just now.
-  await route.run(request, response, route.path.exec(path)!)
+  await route.run(request, response, route.path.exec(path)!, caller)
 }
 
-async function isAllowed(store: Store, access: Access, request: IncomingMessage): Promise<boolean> {
+const owner: Caller = { role: 'Workspace Owner' }
+
+/** Undefined for somebody whom the access does not let in. */
+async function callerOf(store: Store, access: Access, request: IncomingMessage): Promise<Caller | undefined> {
+  const withSession = async () => ((await store.isSession(cookieOf(request) ?? '')) ? owner : undefined)
+  const withToken = () => store.checkToken(bearerOf(request) ?? '')
   switch (access) {
     case 'anyone':
-      return true
+      return { role: undefined }
     case 'session':
-      return store.isSession(cookieOf(request) ?? '')
+      return withSession()
     case 'member':
-      return (
-        (await store.isSession(cookieOf(request) ?? '')) ||
-        (await store.checkToken(bearerOf(request) ?? '')) !== undefined
-      )
+      return (await withSession()) ?? (await withToken())
     case 'operator':
-      return isLoopback(request) || (await store.checkToken(bearerOf(request) ?? '')) !== undefined
+      return isLoopback(request) ? owner : await withToken()
   }
 }
 

@@ -6,13 +6,19 @@ import { AppError, messageOf } from '../base/errors.ts'
  *  Bearer token of the workspace. */
 export type Access = 'anyone' | 'operator' | 'session' | 'member'
 
+/** Who calls. */
+export interface Caller {
+  /** Of the token. Whoever is signed in is an owner, and so is the machine itself; nobody has a route for anyone. */
+  role: string | undefined
+}
+
 export interface Route {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Of the path alone, without the query; its groups reach `run`. */
   path: RegExp
   access: Access
   /** Answers. Throws `AppError` for wrong input. */
-  run(request: IncomingMessage, response: ServerResponse, match: RegExpExecArray): Promise<void>
+  run(request: IncomingMessage, response: ServerResponse, match: RegExpExecArray, caller: Caller): Promise<void>
 }
 
 /** Our own API lives under this prefix; `/api` is the reference product's. */

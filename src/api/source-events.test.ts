@@ -34,7 +34,7 @@ test('a client that does not read costs no memory, and is told what it has misse
       written += text.length
       return write(text)
     }
-    void route.run(request, response, route.path.exec(request.url ?? '')!)
+    void route.run(request, response, route.path.exec(request.url ?? '')!, { role: 'Workspace Owner' })
   })
   const socketPath = join(bed.directory, 'http.sock')
   await new Promise<void>((resolve) => server.listen(socketPath, resolve))

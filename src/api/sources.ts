@@ -1,81 +1,84 @@
-/** Sources, their write keys and their schema controls, in the HTTP API. A change has reached the data plane when it is answered. */
+/** Sources, their write keys and their schema controls, in the HTTP API. A change is published when it is answered. */
 import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
 import { AppError } from '../base/errors.ts'
-import { sourceKinds, type SourceView, type Store } from '../store/index.ts'
-import { answerJson, ownPrefix, readJson, type Route } from './route.ts'
+import { findSourceKind, readInput, sourceKinds, type SourceKind, type SourceView, type Store } from '../store/index.ts'
+import { answerJson, ownPrefix, readJson, type Caller, type Route } from './route.ts'
 
 export interface SourcesParts {
   store: Store
-  /** Publishes the snapshot and resolves when the data plane works with it. */
+  /** Publishes the snapshot; the data plane works with it within a second. */
   publish(): Promise<void>
 }
 
-const slug = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'is up to 63 lower-case letters, digits, "-" and "_"')
-const name = z.string().min(1).max(255)
-const newSource = z.strictObject({ slug, type: z.string().default('http-api'), name: name.optional() })
-const sourceChange = z.strictObject({
-  name: name.optional(),
-  enabled: z.boolean().optional(),
-  strict: z.boolean().optional(),
-  ip: z.enum(['keep', 'mask', 'drop']).optional(),
-  labels: z.record(z.string().min(1), z.string()).optional(),
+/** Roles that change sources and see write keys (contract: workspace.md §3). */
+const adminRoles: ReadonlySet<string | undefined> = new Set(['Workspace Owner', 'Source Admin'])
+
+const revocation = z.strictObject({
+  token: z.string().min(1, 'must not be empty').max(8192, 'has at most 8,192 characters'),
 })
-const toggles = z.record(z.string().min(1).max(1024), z.boolean()).optional()
-const schemaChange = z.strictObject({
-  events: toggles,
-  traits: toggles,
-  groupTraits: toggles,
-  forwardBlockedEventsTo: z.string().nullable().optional(),
-})
-const revocation = z.strictObject({ token: z.string().min(1) })
+
+interface Call {
+  /** What the groups of the path matched, decoded. */
+  names: string[]
+  caller: Caller
+  /** The body as JSON; an empty one is `{}`. */
+  body: () => Promise<unknown>
+}
 
 export function createSourceRoutes({ store, publish }: SourcesParts): Route[] {
   const route = (
     method: Route['method'],
     path: string,
-    run: (names: string[], body: () => Promise<unknown>) => Promise<{ status?: number; answer: unknown }>,
+    run: (call: Call) => Promise<{ status?: number; answer: unknown }>,
   ): Route => ({
     method,
     path: new RegExp(`^${ownPrefix}/${path}$`),
     access: 'member',
-    async run(request, response, match) {
-      const names = match.slice(1).map((part) => decodeURIComponent(part))
-      const { status = 200, answer } = await run(names, () => readJson(request))
+    async run(request, response, match, caller) {
+      if (method !== 'GET') refuseUnlessAdmin(caller)
+      const { status = 200, answer } = await run({
+        names: match.slice(1).map(decode),
+        caller,
+        body: async () => (hasBody(request.headers) ? readJson(request) : {}),
+      })
       if (method !== 'GET') await publish()
       answerJson(response, status, answer)
     },
   })
   return [
-    route('GET', 'source-kinds', async () => ({ answer: { kinds: sourceKinds } })),
-    route('GET', 'sources', async () => ({ answer: { sources: (await store.listSources()).map(describe) } })),
-    route('POST', 'sources', async (_, body) => ({
-      status: 201,
-      answer: describe(await store.createSource(withoutUndefined(read(newSource, await body())))),
+    route('GET', 'source-kinds', async () => ({ answer: { kinds: sourceKinds.map(describeKind) } })),
+    route('GET', 'sources', async ({ caller }) => ({
+      answer: { sources: (await store.listSources()).map((source) => describeSource(source, caller)) },
     })),
-    route('GET', 'sources/([^/]+)', async ([source = '']) => ({ answer: describe(await store.readSource(source)) })),
-    route('PATCH', 'sources/([^/]+)', async ([source = ''], body) => {
-      const { enabled, strict, ...rest } = read(sourceChange, await body())
-      const change = withoutUndefined({ ...rest, isEnabled: enabled, isStrict: strict })
-      return { answer: describe(await store.changeSource(source, change)) }
-    }),
-    route('DELETE', 'sources/([^/]+)', async ([source = '']) => {
+    route('POST', 'sources', async ({ body, caller }) => ({
+      status: 201,
+      answer: describeSource(await store.createSource(await body()), caller),
+    })),
+    route('GET', 'sources/([^/]+)', async ({ names: [source = ''], caller }) => ({
+      answer: describeSource(await store.readSource(source), caller),
+    })),
+    route('PATCH', 'sources/([^/]+)', async ({ names: [source = ''], body, caller }) => ({
+      answer: describeSource(await store.changeSource(source, await body()), caller),
+    })),
+    route('DELETE', 'sources/([^/]+)', async ({ names: [source = ''] }) => {
       await store.deleteSource(source)
       return { answer: { success: true } }
     }),
-    route('POST', 'sources/([^/]+)/write-keys', async ([source = '']) => ({
+    route('POST', 'sources/([^/]+)/write-keys', async ({ names: [source = ''], body }) => ({
       status: 201,
-      answer: { writeKey: await store.addWriteKey(source) },
+      answer: { writeKey: await store.addWriteKey(source, await body()) },
     })),
-    route('DELETE', 'sources/([^/]+)/write-keys/([^/]+)', async ([source = '', writeKey = '']) => {
+    route('DELETE', 'sources/([^/]+)/write-keys/([^/]+)', async ({ names: [source = '', writeKey = ''] }) => {
       await store.removeWriteKey(source, writeKey)
       return { answer: { success: true } }
     }),
-    route('GET', 'sources/([^/]+)/schema-controls', async ([source = '']) => ({
+    route('GET', 'sources/([^/]+)/schema-controls', async ({ names: [source = ''] }) => ({
       answer: (await store.readSource(source)).schema,
     })),
-    route('PATCH', 'sources/([^/]+)/schema-controls', async ([source = ''], body) => ({
-      answer: await store.changeSchema(source, withoutUndefined(read(schemaChange, await body()))),
+    route('PATCH', 'sources/([^/]+)/schema-controls', async ({ names: [source = ''], body }) => ({
+      answer: await store.changeSchema(source, await body()),
     })),
     route('GET', 'oauth-apps', async () => {
       const { oauthApps = [] } = await store.snapshot()
@@ -91,39 +94,65 @@ export function createSourceRoutes({ store, publish }: SourcesParts): Route[] {
         },
       }
     }),
-    route('POST', 'oauth-apps/([^/]+)/revoke-token', async ([app = ''], body) => {
-      const { token } = read(revocation, await body())
+    route('POST', 'oauth-apps/([^/]+)/revoke-token', async ({ names: [app = ''], body }) => {
+      const { token } = readInput(revocation, await body())
       await store.revokeToken(app, createHash('sha256').update(token).digest('hex'))
       return { answer: { success: true } }
     }),
   ]
 }
 
-/** In the shape of contract/sources.md, "Source object", with what is ours beside it. */
-export function describe(source: SourceView): Record<string, unknown> {
-  const { type, labels, isEnabled, isStrict, isManagedByFile, isSchemaManagedByFile, ...rest } = source
-  const kind = sourceKinds.find((each) => each.slug === type)
-  return {
-    ...rest,
-    enabled: isEnabled,
-    strict: isStrict,
-    metadata: { slug: type, name: kind?.name ?? type, categories: kind === undefined ? [] : [kind.category] },
-    labels: Object.entries(labels).map(([key, value]) => ({ key, value })),
-    managedByFile: isManagedByFile,
-    schemaManagedByFile: isSchemaManagedByFile,
+function refuseUnlessAdmin({ role }: Caller): void {
+  if (adminRoles.has(role)) return
+  throw new AppError('forbidden', 403, `The role "${role}" does not allow changes to sources.`, {
+    hint: 'Use a token of a Workspace Owner or a Source Admin.',
+  })
+}
+
+function hasBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new AppError('bad_request', 400, `"${part}" is not percent-encoded as it should be.`)
   }
 }
 
-function read<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  throw new AppError('bad_request', 400, `${issue?.path.join('.') || 'The body'}: ${issue?.message ?? 'not valid'}`)
+/** In the shape of contract/sources.md, "Source object", with what is ours beside it. */
+export function describeSource(source: SourceView, caller: Caller): Record<string, unknown> {
+  const { workspace, type, labels, isEnabled, isStrict, eventsPerSecond, oauth, createdAtMs, ...rest } = source
+  const { managedBy, schemaManagedBy, ...same } = rest
+  return {
+    ...same,
+    workspaceId: workspace,
+    enabled: isEnabled,
+    strict: isStrict,
+    metadata: metadataOf(type),
+    writeKeys: adminRoles.has(caller.role) ? source.writeKeys : [],
+    labels: Object.entries(labels).map(([key, value]) => ({ key, value })),
+    limits: eventsPerSecond === undefined ? {} : { eventsPerSecond },
+    oauth: oauth === undefined ? null : { app: oauth.app, required: oauth.isRequired },
+    createdAt: new Date(createdAtMs).toISOString(),
+    managedBy: managedBy ?? null,
+    schemaManagedBy: schemaManagedBy ?? null,
+  }
 }
 
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+/** Of a type that a version before this one let pass, only what it says itself. */
+function metadataOf(type: string): Record<string, unknown> {
+  const kind = findSourceKind(type)
+  if (kind === undefined)
+    return { id: type, slug: type, name: type, categories: [], isCloudEventSource: false, status: 'UNAVAILABLE' }
+  const { id, slug, name, categories, isCloudEventSource, status } = kind
+  return { id, slug, name, categories, isCloudEventSource, status }
+}
 
-/** zod gives `T | undefined` for what may be absent; here absent is absent. */
-function withoutUndefined<T extends object>(value: T): Defined<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as Defined<T>
+function describeKind(kind: SourceKind): Record<string, unknown> {
+  const { id, slug, aliases, name, description, categories, options, isCloudEventSource, status } = kind
+  const { isClientSide, mayUseOAuth } = kind
+  const ours = { aliases, isClientSide, mayUseOAuth, partnerOwned: false }
+  return { id, slug, name, description, categories, options, isCloudEventSource, status, ...ours }
 }

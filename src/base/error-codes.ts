@@ -82,6 +82,11 @@ export const errorCodes = {
     meaning: 'Only an event that its source blocks can be archived.',
     whatToDo: 'Block it first, or leave it on the list.',
   },
+  forbidden: {
+    status: 403,
+    meaning: 'The role of the token does not allow this.',
+    whatToDo: 'Use a token with a role that does; the hint names them.',
+  },
   internal: {
     status: 500,
     meaning: 'Something failed in a way that nobody foresaw.',
@@ -202,6 +207,16 @@ export const errorCodes = {
     meaning: 'The limit of events per second of the workspace or the source is reached.',
     whatToDo: 'Come again after the seconds in Retry-After; SDKs do so by themselves.',
   },
+  too_many_revoked_tokens: {
+    status: 409,
+    meaning: 'An OAuth app has 10,000 revoked tokens that have not expired.',
+    whatToDo: 'Wait until some have expired, or connect the sources to another app.',
+  },
+  too_many_sources: {
+    status: 409,
+    meaning: 'There are 10,000 sources, which is the most.',
+    whatToDo: 'Delete some that are not used.',
+  },
   unauthorized: {
     status: 401,
     meaning:
@@ -258,7 +273,7 @@ export const errorCodes = {
   unknown_type: {
     status: 400,
     meaning: 'There is no kind of source of this name.',
-    whatToDo: 'List them with GET /tributary/v1/source-kinds.',
+    whatToDo: 'Use one of those that the sentence lists, or that GET /tributary/v1/source-kinds gives.',
   },
   unknown_warehouse: {
     status: 404,
@@ -272,8 +287,9 @@ export const errorCodes = {
   },
   unknown_write_key: {
     status: 404,
-    meaning: 'The library, settings or demo page of a write key were asked for that belongs to no source.',
-    whatToDo: 'Use a write key of a source; `tributary export` prints them.',
+    meaning:
+      'The library, settings or demo page of a write key were asked for that belongs to no source, or a key was to be deleted that the source does not have.',
+    whatToDo: 'Use a write key of a source; `tributary sources` prints them.',
   },
   usage: {
     status: 400,
@@ -284,5 +300,10 @@ export const errorCodes = {
     status: 409,
     meaning: 'The warehouse is disabled.',
     whatToDo: 'Set `enabled: true` and apply.',
+  },
+  write_key_taken: {
+    status: 409,
+    meaning: 'Another source has this write key.',
+    whatToDo: 'Choose another one, or delete it there first.',
   },
 } as const satisfies Record<string, ErrorCode>

@@ -1,12 +1,32 @@
 /** Changes to sources one by one, as people make them in the API. What the config file names it owns: such a change is refused. */
 import { AppError } from '../base/errors.ts'
+import { hashToken } from './access.ts'
+import { checkShape } from './config-file/check-shape.ts'
+import { BULLETS } from './config-file/config.ts'
+import * as schemas from './config-file/schemas.ts'
 import type { ControlDatabase } from './control-database.ts'
 import { nextNumber } from './counters.ts'
-import { fromJson, readRecords, type SourceRecord, type StoredSchemaControls } from './records.ts'
-import { isClientSideType, sourceKinds } from './source-types.ts'
+import { fromJson, readRecords, type Records, type SourceRecord, type StoredSchemaControls } from './records.ts'
+import {
+  badInput,
+  newSource,
+  newWriteKey,
+  readInput,
+  readSchemaChange,
+  sourceChange,
+  WRITE_KEYS_MAX,
+  type NamesChange,
+  type SchemaChange,
+  type SourceChange,
+} from './source-input.ts'
+import { checkSourceSettings, forwardProblem, oauthProblem, sourceTypeProblem } from './source-settings.ts'
+import { findSourceKind } from './source-types.ts'
+import type { Flag } from './tables.ts'
 
 export interface SourceView {
   id: string
+  /** Id of the workspace. */
+  workspace: string
   slug: string
   name: string
   type: string
@@ -16,11 +36,15 @@ export interface SourceView {
   writeKeys: string[]
   labels: Record<string, string>
   eventsPerSecond?: number
+  /** A secret one is bullets. */
   settings: Record<string, unknown>
+  /** Name of the OAuth app. */
+  oauth?: { app: string; isRequired: boolean }
   schema: SchemaView
-  /** True when the config file named it. */
-  isManagedByFile: boolean
-  isSchemaManagedByFile: boolean
+  createdAtMs: number
+  /** The config file that owns it, and its schema. */
+  managedBy?: string
+  schemaManagedBy?: string
 }
 
 export interface SchemaView {
@@ -31,38 +55,24 @@ export interface SchemaView {
   forwardBlockedEventsTo?: string
 }
 
-export interface NewSource {
-  slug: string
-  type: string
-  name?: string
-}
-
-export type SourceChange = Partial<Pick<SourceView, 'name' | 'isEnabled' | 'isStrict' | 'ip' | 'labels'>>
-
-/** Names to block (true) or to allow (false); the forward's target, null for none. */
-export interface SchemaChange {
-  events?: Record<string, boolean>
-  traits?: Record<string, boolean>
-  groupTraits?: Record<string, boolean>
-  forwardBlockedEventsTo?: string | null
-}
-
+/** Bodies are what came: they are checked here, and `bad_request` says what is wrong with them. */
 export interface SourceEdits {
   listSources(): Promise<SourceView[]>
   /** Throws `source_not_found`. */
   readSource(slug: string): Promise<SourceView>
-  /** Throws `slug_taken`, `unknown_type`. */
-  createSource(source: NewSource): Promise<SourceView>
-  /** Throws `source_not_found`, `managed_by_file`. */
-  changeSource(slug: string, change: SourceChange): Promise<SourceView>
-  /** Throws `source_not_found`, `managed_by_file`, `source_in_use`. */
+  /** Throws `bad_request`, `slug_taken`, `unknown_type`, `write_key_taken`, `too_many_sources`. */
+  createSource(body: unknown): Promise<SourceView>
+  /** Throws `bad_request`, `source_not_found`, `managed_by_file`, `unknown_oauth_app`. */
+  changeSource(slug: string, body: unknown): Promise<SourceView>
+  /** Takes it out of its warehouses, whose tables stay. Throws `source_not_found`, `managed_by_file`, `source_in_use`. */
   deleteSource(slug: string): Promise<void>
-  /** Throws `source_not_found`, `managed_by_file`. */
-  addWriteKey(slug: string): Promise<string>
+  /** Returns the key: the given one, or a new one. Throws `source_not_found`, `managed_by_file`, `write_key_taken`, `bad_request`. */
+  addWriteKey(slug: string, body?: unknown): Promise<string>
+  /** Throws `source_not_found`, `managed_by_file`, `unknown_write_key`. */
   removeWriteKey(slug: string, writeKey: string): Promise<void>
-  /** Throws `source_not_found`, `managed_by_file`, `bad_request` for a target that cannot be. */
-  changeSchema(slug: string, change: SchemaChange): Promise<SchemaView>
-  /** A token of an OAuth app is taken no more. Throws `unknown_oauth_app`. */
+  /** Throws `source_not_found`, `managed_by_file`, `bad_request`. The same change twice is as good as once. */
+  changeSchema(slug: string, body: unknown): Promise<SchemaView>
+  /** A token of an OAuth app, given by its hash, is taken no more. Throws `unknown_oauth_app`, `too_many_revoked_tokens`. */
   revokeToken(app: string, hash: string): Promise<void>
 }
 
@@ -71,97 +81,77 @@ export interface EditParts {
   now: () => number
 }
 
-/** Names in one list of a source's schema at most (contract: sources.md §8: events listed per source). */
-const NAMES_MAX = 4_000
+/** Sources of one installation at most: all of them are in the memory of each process. */
+const SOURCES_MAX = 10_000
+/** Revoked tokens of one app at most, until they would have expired. */
+const REVOKED_TOKENS_MAX = 10_000
 
-export function createSourceEdits(db: ControlDatabase, { newId, now }: EditParts): SourceEdits {
-  const within = <T>(run: (trx: ControlDatabase) => Promise<T>): Promise<T> => db.transaction().execute(run)
+export function createSourceEdits(db: ControlDatabase, parts: EditParts): SourceEdits {
+  const { newId, now } = parts
+  /** Runs with all records, in a transaction. */
+  const within = <T>(run: (trx: ControlDatabase, records: Records) => Promise<T>): Promise<T> =>
+    db.transaction().execute(async (trx) => run(trx, await readRecords(trx)))
+  const view = async (trx: ControlDatabase, slug: string) => {
+    const records = await readRecords(trx)
+    return viewOf(found(records, slug), records)
+  }
 
   return {
-    listSources: () =>
-      within(async (trx) => {
-        const { sources } = await readRecords(trx)
-        return sources.map((row) => viewOf(row, sources))
-      }),
-    readSource: (slug) => within((trx) => view(trx, slug)),
-    createSource: ({ slug, type, name = slug }) =>
-      within(async (trx) => {
-        if (!sourceKinds.some((kind) => kind.slug === type))
-          throw new AppError('unknown_type', 400, `There is no kind of source "${type}".`)
-        const { sources, workspaces } = await readRecords(trx)
-        const [workspace] = workspaces
-        if (workspace === undefined) throw new AppError('not_found', 404, 'There is no workspace yet.')
-        if (sources.some((row) => row.slug === slug))
-          throw new AppError('slug_taken', 409, `There is a source "${slug}" already.`)
-        const number = await nextNumber(trx, 'source')
-        const columns = { name, type, is_enabled: 1, ip: 'keep', labels: '{}', events_per_second: null } as const
-        const more = { is_strict: 0, settings: '{}', schema_controls: '{}', schema_managed_by: null } as const
-        const none = { webhook_token_hash: null, webhook_token_written_as: null, oauth_app: null } as const
-        const fixed = { number, id: `src_${newId()}`, workspace: workspace.number, slug, created_at: now() }
-        await trx
-          .insertInto('sources')
-          .values({ ...fixed, ...columns, ...more, ...none, is_oauth_required: 0, managed_by: null })
-          .execute()
-        await trx.insertInto('write_keys').values({ write_key: newId(), source: number, position: 0 }).execute()
+    listSources: () => within(async (_, records) => records.sources.map((row) => viewOf(row, records))),
+    readSource: (slug) => within(async (_, records) => viewOf(found(records, slug), records)),
+    createSource: (body) =>
+      within(async (trx, records) => {
+        const { slug } = await insertSource(trx, records, body, parts)
         return view(trx, slug)
       }),
-    changeSource: (slug, { name, isEnabled, isStrict, ip, labels }) =>
-      within(async (trx) => {
-        const row = await editable(trx, slug)
-        const columns = {
-          name: name ?? row.name,
-          is_enabled: isEnabled === undefined ? row.is_enabled : isEnabled ? 1 : 0,
-          is_strict: isStrict === undefined ? row.is_strict : isStrict ? 1 : 0,
-          ip: ip ?? row.ip,
-          labels: labels === undefined ? row.labels : JSON.stringify(labels),
-        } as const
+    changeSource: (slug, body) =>
+      within(async (trx, records) => {
+        const row = editable(records, slug)
+        const columns = columnsOf(row, readInput(sourceChange, body), records)
         await trx.updateTable('sources').set(columns).where('number', '=', row.number).execute()
         return view(trx, slug)
       }),
     deleteSource: (slug) =>
-      within(async (trx) => {
-        const row = await editable(trx, slug)
-        const { destinations, warehouses } = await readRecords(trx)
-        const users = [
-          ...destinations.filter(({ source }) => source === row.number),
-          ...warehouses.filter(({ sources }) => sources.includes(row.number)),
-        ].map((user) => user.slug)
-        if (users.length > 0)
-          throw new AppError('source_in_use', 409, `The source "${slug}" is used by ${users.join(', ')}.`, {
-            hint: 'Delete or disconnect them first.',
-          })
-        await trx.deleteFrom('write_keys').where('source', '=', row.number).execute()
-        await trx.deleteFrom('sources').where('number', '=', row.number).execute()
+      within(async (trx, records) => {
+        const { number } = editable(records, slug)
+        refuseWhileUsed(number, slug, records)
+        await trx.deleteFrom('warehouse_sources').where('source', '=', number).execute()
+        await trx.deleteFrom('write_keys').where('source', '=', number).execute()
+        await trx.deleteFrom('sources').where('number', '=', number).execute()
       }),
-    addWriteKey: (slug) =>
-      within(async (trx) => {
-        const { number, writeKeys } = await editable(trx, slug)
-        const write_key = newId()
-        const taken = await trx.selectFrom('write_keys').select('position').where('source', '=', number).execute()
-        const position = writeKeys.length === 0 ? 0 : Math.max(...taken.map((row) => row.position)) + 1
-        await trx.insertInto('write_keys').values({ write_key, source: number, position }).execute()
-        return write_key
+    addWriteKey: (slug, body = {}) =>
+      within(async (trx, records) => {
+        const { number, writeKeys } = editable(records, slug)
+        const { writeKey = newId() } = readInput(newWriteKey, body)
+        if (writeKeys.length >= WRITE_KEYS_MAX)
+          throw new AppError('bad_request', 400, `A source has at most ${WRITE_KEYS_MAX} write keys.`)
+        await writeKeysOf(trx, records, number, [...writeKeys, writeKey])
+        return writeKey
       }),
     removeWriteKey: (slug, writeKey) =>
-      within(async (trx) => {
-        const { number } = await editable(trx, slug)
+      within(async (trx, records) => {
+        const { number, writeKeys } = editable(records, slug)
+        if (!writeKeys.includes(writeKey))
+          throw new AppError('unknown_write_key', 404, `The source "${slug}" has no such write key.`)
         await trx.deleteFrom('write_keys').where('source', '=', number).where('write_key', '=', writeKey).execute()
       }),
-    changeSchema: (slug, change) =>
-      within(async (trx) => {
-        const { sources } = await readRecords(trx)
-        const row = found(sources, slug)
-        if (row.schema_managed_by === 'file') throw managedByFile(`The schema of the source "${slug}"`)
-        const schema_controls = JSON.stringify(changed(fromJson(row.schema_controls), change, row, sources))
+    changeSchema: (slug, body) =>
+      within(async (trx, records) => {
+        const row = found(records, slug)
+        if (row.schema_managed_by === 'file') throw managedByFile(`The schema of the source "${slug}"`, row, records)
+        const controls = changedControls(row, readSchemaChange(body), records)
+        const schema_controls = JSON.stringify(controls)
         await trx.updateTable('sources').set({ schema_controls }).where('number', '=', row.number).execute()
-        return schemaViewOf({ ...row, schema_controls }, sources)
+        return schemaViewOf({ ...row, schema_controls }, records)
       }),
     revokeToken: (name, hash) =>
-      within(async (trx) => {
-        const { oauthApps } = await readRecords(trx)
+      within(async (trx, { oauthApps }) => {
         const app = oauthApps.find((each) => each.name === name || each.id === name)
-        if (app === undefined) throw new AppError('unknown_oauth_app', 404, `There is no OAuth app "${name}".`)
+        if (app === undefined) throw unknownApp(name)
         await trx.deleteFrom('revoked_tokens').where('expires_at', '<', now()).execute()
+        const revoked = await trx.selectFrom('revoked_tokens').select('hash').where('app', '=', app.id).execute()
+        if (revoked.length >= REVOKED_TOKENS_MAX && revoked.every((row) => row.hash !== hash))
+          throw new AppError('too_many_revoked_tokens', 409, `The app "${name}" has too many revoked tokens.`)
         // Whenever it was made, it has expired by then.
         const expires_at = now() + app.token_lifetime_seconds * 1000
         await trx
@@ -173,7 +163,7 @@ export function createSourceEdits(db: ControlDatabase, { newId, now }: EditParts
   }
 }
 
-function found(sources: readonly SourceRecord[], slug: string): SourceRecord {
+function found({ sources }: Records, slug: string): SourceRecord {
   const row = sources.find((each) => each.slug === slug)
   if (row !== undefined) return row
   throw new AppError('source_not_found', 404, `There is no source "${slug}".`, {
@@ -181,26 +171,164 @@ function found(sources: readonly SourceRecord[], slug: string): SourceRecord {
   })
 }
 
-async function editable(trx: ControlDatabase, slug: string): Promise<SourceRecord> {
-  const row = found((await readRecords(trx)).sources, slug)
-  if (row.managed_by === 'file') throw managedByFile(`The source "${slug}"`)
+function editable(records: Records, slug: string): SourceRecord {
+  const row = found(records, slug)
+  if (row.managed_by === 'file') throw managedByFile(`The source "${slug}"`, row, records)
   return row
 }
 
-function managedByFile(what: string): AppError {
-  return new AppError('managed_by_file', 409, `${what} is managed by the config file.`, {
-    hint: 'Change the file and apply it.',
+function managedByFile(what: string, row: SourceRecord, records: Records): AppError {
+  const file = fileOf(row, records)
+  return new AppError('managed_by_file', 409, `${what} is managed by the config file ${file}.`, {
+    hint: `Change ${file} and apply it.`,
   })
 }
 
-async function view(trx: ControlDatabase, slug: string): Promise<SourceView> {
-  const { sources } = await readRecords(trx)
-  return viewOf(found(sources, slug), sources)
+/** The config file that was applied last to the workspace. Databases of a version before this was kept do not know it. */
+function fileOf({ workspace }: SourceRecord, { workspaces }: Records): string {
+  return workspaces.find(({ number }) => number === workspace)?.config_file ?? 'tributary.yaml'
 }
 
-function viewOf(row: SourceRecord, sources: readonly SourceRecord[]): SourceView {
+function unknownApp(name: string): AppError {
+  return new AppError('unknown_oauth_app', 404, `There is no OAuth app "${name}".`)
+}
+
+async function insertSource(
+  trx: ControlDatabase,
+  records: Records,
+  body: unknown,
+  { newId, now }: EditParts,
+): Promise<{ slug: string }> {
+  const { slug, type: word, writeKeys, disconnectAllWarehouses, ...change } = readInput(newSource, body)
+  const type = findSourceKind(word)?.slug
+  if (type === undefined) throw new AppError('unknown_type', 400, sourceTypeProblem(word))
+  const [workspace] = records.workspaces
+  if (workspace === undefined) throw new AppError('not_found', 404, 'There is no workspace yet.')
+  if (records.sources.some((row) => row.slug === slug))
+    throw new AppError('slug_taken', 409, `There is a source "${slug}" already.`)
+  if (records.sources.length >= SOURCES_MAX)
+    throw new AppError('too_many_sources', 409, `There are ${SOURCES_MAX} sources already, which is the most.`)
+  const blank: SourceRecord = {
+    ...{ number: await nextNumber(trx, 'source'), id: `src_${newId()}`, workspace: workspace.number, slug, type },
+    ...{ name: slug, is_enabled: 1, is_strict: 0, ip: 'keep', labels: '{}', events_per_second: null, settings: '{}' },
+    ...{ webhook_token_hash: null, webhook_token_written_as: null, oauth_app: null, is_oauth_required: 0 },
+    ...{ schema_controls: '{}', schema_managed_by: null, managed_by: null, created_at: now(), writeKeys: [] },
+  }
+  const { writeKeys: _, ...row } = { ...blank, ...columnsOf(blank, change, records) }
+  await trx.insertInto('sources').values(row).execute()
+  await writeKeysOf(trx, records, row.number, writeKeys ?? [newId()])
+  // A warehouse of the file would lose it again when the file is applied.
+  const open = disconnectAllWarehouses ? [] : records.warehouses.filter(({ managed_by }) => managed_by === null)
+  for (const { number: warehouse } of open)
+    await trx.insertInto('warehouse_sources').values({ warehouse, source: row.number }).execute()
+  return { slug }
+}
+
+/** Makes these the write keys of the source, in this order. */
+async function writeKeysOf(trx: ControlDatabase, { sources }: Records, source: number, keys: string[]): Promise<void> {
+  const owner = sources.find(
+    ({ number, writeKeys }) => number !== source && keys.some((key) => writeKeys.includes(key)),
+  )
+  if (owner !== undefined)
+    throw new AppError('write_key_taken', 409, `The source "${owner.slug}" has this write key already.`)
+  await trx.deleteFrom('write_keys').where('source', '=', source).execute()
+  for (const [position, write_key] of [...new Set(keys)].entries())
+    await trx.insertInto('write_keys').values({ write_key, source, position }).execute()
+}
+
+type ChangedColumns = Pick<
+  SourceRecord,
+  | 'name'
+  | 'is_enabled'
+  | 'is_strict'
+  | 'ip'
+  | 'labels'
+  | 'events_per_second'
+  | 'settings'
+  | 'webhook_token_hash'
+  | 'webhook_token_written_as'
+  | 'oauth_app'
+  | 'is_oauth_required'
+>
+
+function columnsOf(row: SourceRecord, change: SourceChange, records: Records): ChangedColumns {
+  const { name, enabled, strict, ip, labels, limits } = change
+  return {
+    name: name ?? row.name,
+    is_enabled: enabled === undefined ? row.is_enabled : flagOf(enabled),
+    is_strict: strict === undefined ? row.is_strict : flagOf(strict),
+    ip: ip ?? row.ip,
+    labels: labels === undefined ? row.labels : JSON.stringify(labels),
+    events_per_second: limits?.eventsPerSecond === undefined ? row.events_per_second : limits.eventsPerSecond,
+    ...settingsColumns(row, change.settings),
+    ...oauthColumns(row, change.oauth, records),
+  }
+}
+
+type SettingsColumns = Pick<SourceRecord, 'settings' | 'webhook_token_hash' | 'webhook_token_written_as'>
+
+function settingsColumns(row: SourceRecord, change: Record<string, unknown> = {}): SettingsColumns {
+  const { type, settings, webhook_token_hash, webhook_token_written_as } = row
+  const merged = Object.entries({ ...fromJson<Record<string, unknown>>(settings), ...change })
+  const { value, problems } = checkShape(
+    schemas.sourceSettings,
+    Object.fromEntries(merged.filter(([, each]) => each !== null)),
+    ['settings'],
+  )
+  if (value === undefined) throw badInput(problems)
+  const wrong = checkSourceSettings(type, value).map(({ path, reason }) => ({ path: ['settings', ...path], reason }))
+  if (wrong.length > 0) throw badInput(wrong)
+  const { webhookToken, ...kept } = value
+  const isKept = change['webhookToken'] === undefined || webhookToken === BULLETS
+  return {
+    settings: JSON.stringify(kept),
+    webhook_token_hash: isKept ? webhook_token_hash : webhookToken === undefined ? null : hashToken(webhookToken),
+    webhook_token_written_as: isKept ? webhook_token_written_as : null,
+  }
+}
+
+function oauthColumns(
+  row: SourceRecord,
+  oauth: SourceChange['oauth'],
+  { oauthApps }: Records,
+): Pick<SourceRecord, 'oauth_app' | 'is_oauth_required'> {
+  if (oauth === undefined) return { oauth_app: row.oauth_app, is_oauth_required: row.is_oauth_required }
+  if (oauth === null) return { oauth_app: null, is_oauth_required: 0 }
+  const reason = oauthProblem(row.type)
+  if (reason !== undefined) throw badInput([{ path: ['oauth'], reason }])
+  const app = oauthApps.find(({ name }) => name === oauth.app)
+  if (app === undefined) throw unknownApp(oauth.app)
+  return { oauth_app: app.id, is_oauth_required: flagOf(oauth.required) }
+}
+
+function refuseWhileUsed(number: number, slug: string, { destinations, warehouses, sources }: Records): void {
+  const users = [
+    ...destinations.filter(({ source }) => source === number).map((user) => `the destination ${user.slug}`),
+    ...warehouses
+      .filter((user) => user.managed_by === 'file' && user.sources.includes(number))
+      .map((user) => `the warehouse ${user.slug} of the config file`),
+    ...sources
+      .filter(({ schema_controls }) => targetOf(schema_controls) === number)
+      .map((user) => `the source ${user.slug}, which forwards blocked events to it`),
+  ]
+  if (users.length === 0) return
+  throw new AppError('source_in_use', 409, `The source "${slug}" is used by ${users.join(', ')}.`, {
+    hint: 'Delete or disconnect them first.',
+  })
+}
+
+function targetOf(schemaControls: string): number | undefined {
+  return fromJson<StoredSchemaControls>(schemaControls).forwardBlockedEventsTo
+}
+
+function viewOf(row: SourceRecord, records: Records): SourceView {
+  const { oauth_app: appId, webhook_token_hash: tokenHash, events_per_second: eventsPerSecond } = row
+  const file = fileOf(row, records)
+  const app = records.oauthApps.find(({ id }) => id === appId)
   return {
     id: row.id,
+    // The database holds the reference.
+    workspace: records.workspaces.find(({ number }) => number === row.workspace)!.id,
     slug: row.slug,
     name: row.name,
     type: row.type,
@@ -209,15 +337,17 @@ function viewOf(row: SourceRecord, sources: readonly SourceRecord[]): SourceView
     ip: row.ip,
     writeKeys: row.writeKeys,
     labels: fromJson(row.labels),
-    ...(row.events_per_second === null ? {} : { eventsPerSecond: row.events_per_second }),
-    settings: fromJson(row.settings),
-    schema: schemaViewOf(row, sources),
-    isManagedByFile: row.managed_by === 'file',
-    isSchemaManagedByFile: row.schema_managed_by === 'file',
+    ...(eventsPerSecond === null ? {} : { eventsPerSecond }),
+    settings: { ...fromJson<object>(row.settings), ...(tokenHash === null ? {} : { webhookToken: BULLETS }) },
+    ...(app === undefined ? {} : { oauth: { app: app.name, isRequired: row.is_oauth_required === 1 } }),
+    schema: schemaViewOf(row, records),
+    createdAtMs: row.created_at,
+    ...(row.managed_by === 'file' ? { managedBy: file } : {}),
+    ...(row.schema_managed_by === 'file' ? { schemaManagedBy: file } : {}),
   }
 }
 
-function schemaViewOf({ schema_controls }: SourceRecord, sources: readonly SourceRecord[]): SchemaView {
+function schemaViewOf({ schema_controls }: SourceRecord, { sources }: Records): SchemaView {
   const stored = fromJson<StoredSchemaControls>(schema_controls)
   const { blockedEvents = [], blockedTraits = [], blockedGroupTraits = [], forwardBlockedEventsTo } = stored
   const target = sources.find(({ number }) => number === forwardBlockedEventsTo)?.slug
@@ -229,38 +359,36 @@ function schemaViewOf({ schema_controls }: SourceRecord, sources: readonly Sourc
   }
 }
 
-function changed(
-  stored: StoredSchemaControls,
-  { events, traits, groupTraits, forwardBlockedEventsTo: target }: SchemaChange,
-  source: SourceRecord,
-  sources: readonly SourceRecord[],
-): StoredSchemaControls {
-  const { forwardBlockedEventsTo, ...rest } = stored
-  const forward =
-    target === undefined ? forwardBlockedEventsTo : target === null ? undefined : targetOf(target, source, sources)
+function changedControls(row: SourceRecord, change: SchemaChange, records: Records): StoredSchemaControls {
+  const { forwardBlockedEventsTo: before, ...stored } = fromJson<StoredSchemaControls>(row.schema_controls)
+  const { forwardBlockedEventsTo: target } = change
+  const forward = target === undefined ? before : target === null ? undefined : forwardNumber(row, target, records)
   return {
-    ...rest,
-    blockedEvents: toggled(stored.blockedEvents, events),
-    blockedTraits: toggled(stored.blockedTraits, traits),
-    blockedGroupTraits: toggled(stored.blockedGroupTraits, groupTraits),
+    blockedEvents: changedNames('blockedEvents', stored.blockedEvents, change.blockedEvents),
+    blockedTraits: changedNames('blockedTraits', stored.blockedTraits, change.blockedTraits),
+    blockedGroupTraits: changedNames('blockedGroupTraits', stored.blockedGroupTraits, change.blockedGroupTraits),
     ...(forward === undefined ? {} : { forwardBlockedEventsTo: forward }),
   }
 }
 
-function toggled(names: string[] = [], change: Record<string, boolean> = {}): string[] {
-  const left = new Set(names)
-  for (const [name, isBlocked] of Object.entries(change)) {
-    if (isBlocked) left.add(name)
-    else left.delete(name)
+function changedNames(list: string, stored: string[] = [], change: NamesChange = {}): string[] {
+  const names = new Set(Array.isArray(change) ? change : stored)
+  for (const [name, isBlocked] of Array.isArray(change) ? [] : Object.entries(change)) {
+    if (isBlocked) names.add(name)
+    else names.delete(name)
   }
-  if (left.size > NAMES_MAX) throw new AppError('bad_request', 400, `A source blocks at most ${NAMES_MAX} names.`)
-  return [...left]
+  if (names.size > schemas.SCHEMA_NAMES_MAX)
+    throw badInput([{ path: [list], reason: `has at most ${schemas.SCHEMA_NAMES_MAX} names` }])
+  return [...names]
 }
 
-function targetOf(slug: string, source: SourceRecord, sources: readonly SourceRecord[]): number {
-  const target = found(sources, slug)
-  if (target.number === source.number) throw new AppError('bad_request', 400, 'A source cannot forward to itself.')
-  if (isClientSideType(target.type))
-    throw new AppError('bad_request', 400, `Blocked events go to a server-side source; "${slug}" is ${target.type}.`)
+function forwardNumber(row: SourceRecord, slug: string, records: Records): number {
+  const target = found(records, slug)
+  const reason = forwardProblem(row.slug, target)
+  if (reason !== undefined) throw badInput([{ path: ['forwardBlockedEventsTo'], reason }])
   return target.number
+}
+
+function flagOf(value: boolean): Flag {
+  return value ? 1 : 0
 }

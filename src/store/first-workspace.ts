@@ -67,7 +67,8 @@ export async function insertWorkspace(
   { newId, now }: FirstWorkspaceParts,
 ): Promise<number> {
   const number = await nextNumber(trx, 'workspace')
-  const row = { number, id: `wks_${newId()}`, slug, name, events_per_second: null, created_at: now() }
+  const id = `wks_${newId()}`
+  const row = { number, id, slug, name, events_per_second: null, config_file: null, created_at: now() }
   await trx.insertInto('workspaces').values(row).execute()
   return number
 }

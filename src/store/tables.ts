@@ -35,6 +35,8 @@ export interface WorkspaceRow {
   slug: string
   name: string
   events_per_second: number | null
+  /** The config file that was applied last. */
+  config_file: string | null
   created_at: Fixed<number>
 }
 

@@ -13,6 +13,8 @@ import {
   type StoredSchemaControls,
   type WarehouseRecord,
 } from '../records.ts'
+import { deviceModeProblem, forwardProblem } from '../source-settings.ts'
+import { findSourceKind } from '../source-types.ts'
 import type { Flag, MappingRow } from '../tables.ts'
 import {
   BULLETS,
@@ -67,6 +69,8 @@ class Application {
   #workspace = 0
   /** Numbers of sources by slug; of stored ones, then also of new ones. */
   #sources = new Map<string, number>()
+  /** Likewise their types. */
+  readonly #types = new Map<string, string>()
   /** Ids of OAuth apps by name. */
   readonly #oauthApps = new Map<string, string>()
 
@@ -79,9 +83,11 @@ class Application {
   async run(): Promise<void> {
     const records = await readRecords(this.#trx)
     await this.#applyWorkspace(records)
+    await this.#rememberFile()
     await this.#applySections(records)
     await this.#applyTokens(records)
     await this.#applyOAuthApps(records)
+    for (const { slug, type } of [...records.sources, ...this.#config.sources]) this.#types.set(slug, type)
     const moved = await this.#removeMoved(records)
     await this.#removeUnnamed(records)
     await this.#applySources(records)
@@ -99,6 +105,13 @@ class Application {
 
   #stopIfWrong(): void {
     if (this.#problems.length > 0) throw configInvalid(this.#problems)
+  }
+
+  /** More about a record that this plan has a line for, or a line for it. */
+  #noteDetails(kind: PlanChange['kind'], slug: string, details: string[]): void {
+    const noted = this.changes.find((change) => change.kind === kind && change.slug === slug)
+    if (noted === undefined) this.#note('change', kind, slug, details)
+    else if (noted.action === 'change') noted.details.push(...details)
   }
 
   #note(action: PlanChange['action'], kind: PlanChange['kind'], slug: string, details: string[] = []): void {
@@ -119,6 +132,12 @@ class Application {
     if (details.length === 0) return
     await this.#trx.updateTable('workspaces').set(wanted).where('number', '=', stored.number).execute()
     this.#note('change', 'workspace', wanted.slug, details)
+  }
+
+  /** For the sentence that refuses a change of what the file owns. */
+  async #rememberFile(): Promise<void> {
+    const { fileName: config_file } = this.#config
+    await this.#trx.updateTable('workspaces').set({ config_file }).where('number', '=', this.#workspace).execute()
   }
 
   async #applySections(records: Records): Promise<void> {
@@ -229,33 +248,45 @@ class Application {
 
   /** Once every source is there: blocked events may go to any of them. */
   async #applySchemas({ sources }: Records): Promise<void> {
-    const slugs = new Map([...this.#sources].map(([slug, number]) => [number, slug]))
-    const slugOf = (number: number) => slugs.get(number) ?? String(number)
-    for (const { slug, schema } of this.#config.sources) {
+    const { slugOf } = this.#sourceNames()
+    for (const wanted of this.#config.sources) {
       // `#applySource` has made or found it.
-      const number = this.#sources.get(slug)!
-      const update = this.#trx.updateTable('sources').where('number', '=', number)
-      if (schema === undefined) {
-        await update.set({ schema_managed_by: null }).execute()
-        continue
-      }
-      const { forwardBlockedEventsTo: target, ...lists } = schema
-      const forward =
-        target === undefined
-          ? {}
-          : { forwardBlockedEventsTo: this.#sourceNumber(target, `sources.${slug}.schema.forwardBlockedEventsTo`) }
-      const schema_controls = JSON.stringify({ ...lists, ...forward } satisfies StoredSchemaControls)
-      await update.set({ schema_controls, schema_managed_by: 'file' }).execute()
-      const stored = sources.find((row) => row.slug === slug)
-      if (stored === undefined) continue
+      const number = this.#sources.get(wanted.slug)!
+      const { schema_controls: before = '{}' } = sources.find((row) => row.number === number) ?? {}
+      const columns = this.#schemaColumns(wanted, before)
+      await this.#trx.updateTable('sources').set(columns).where('number', '=', number).execute()
       const details = differences(
-        schemaEntry(stored, { slugOf }),
-        schemaEntry({ schema_controls }, { slugOf }),
+        schemaEntry({ schema_controls: before }, { slugOf }),
+        schemaEntry(columns, { slugOf }),
         'schema',
       )
-      if (details.length > 0) this.#note('change', 'source', slug, details)
+      if (details.length > 0) this.#noteDetails('source', wanted.slug, details)
     }
     this.#stopIfWrong()
+  }
+
+  /** Without `schema` in the file, what the API has set stays, but for a target that is no more. */
+  #schemaColumns(
+    { slug, schema }: SourceConfig,
+    before: string,
+  ): Pick<SourceRecord, 'schema_controls' | 'schema_managed_by'> {
+    if (schema === undefined) {
+      const { forwardBlockedEventsTo: target, ...lists } = fromJson<StoredSchemaControls>(before)
+      const isThere = target !== undefined && [...this.#sources.values()].includes(target)
+      const controls = isThere ? { ...lists, forwardBlockedEventsTo: target } : lists
+      return { schema_controls: JSON.stringify(controls), schema_managed_by: null }
+    }
+    const { forwardBlockedEventsTo: target, ...lists } = schema
+    const forward = target === undefined ? {} : { forwardBlockedEventsTo: this.#forwardTarget(slug, target) }
+    const controls = { ...lists, ...forward } satisfies StoredSchemaControls
+    return { schema_controls: JSON.stringify(controls), schema_managed_by: 'file' }
+  }
+
+  #forwardTarget(slug: string, target: string): number {
+    const path = `sources.${slug}.schema.forwardBlockedEventsTo`
+    const problem = forwardProblem(slug, { slug: target, type: this.#types.get(target) ?? '' })
+    if (problem !== undefined) this.#refuse(path, problem)
+    return this.#sourceNumber(target, path)
   }
 
   /** A destination that gets another source, or goes from the page to the server or back, is another connection: a new number, a new
@@ -322,6 +353,16 @@ class Application {
       .where(column, '=', slug)
       .where('managed_by', 'is not', null)
       .execute()
+    if (kind === 'source') await this.#releaseSchema(slug)
+  }
+
+  async #releaseSchema(slug: string): Promise<void> {
+    await this.#trx
+      .updateTable('sources')
+      .set({ schema_managed_by: null })
+      .where('workspace', '=', this.#workspace)
+      .where('slug', '=', slug)
+      .execute()
   }
 
   async #applySources({ sources }: Records): Promise<void> {
@@ -353,7 +394,7 @@ class Application {
 
   async #applySource(wanted: SourceConfig, stored: SourceRecord | undefined): Promise<SourceRecord> {
     const { newId, now } = this.#options
-    if (stored !== undefined && stored.type !== wanted.type)
+    if (stored !== undefined && (findSourceKind(stored.type)?.slug ?? stored.type) !== wanted.type)
       this.#refuse(
         `sources.${wanted.slug}.type`,
         `The type of a source never changes; this one is ${stored.type}. Make another source.`,
@@ -486,6 +527,11 @@ class Application {
   async #applyDestination(wanted: DestinationConfig, records: Records, moved: Map<string, string>): Promise<void> {
     const stored = records.destinations.find(({ slug }) => slug === wanted.slug)
     const source = this.#sourceNumber(wanted.source, `destinations.${wanted.slug}.source`)
+    const type = this.#types.get(wanted.source)
+    if (wanted.mode === 'device' && type !== undefined) {
+      const problem = deviceModeProblem({ slug: wanted.source, type })
+      if (problem !== undefined) this.#refuse(`destinations.${wanted.slug}.mode`, problem)
+    }
     const movedFrom = moved.get(wanted.slug)
     const isNew = stored === undefined || movedFrom !== undefined
     const fixed = isNew ? await this.#newDestination(wanted.slug, source) : stored

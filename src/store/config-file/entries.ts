@@ -28,7 +28,10 @@ export function sourceEntry(record: SourceRecord, named: SourceNames): Entry {
     ...(record.events_per_second === null ? {} : { limits: { eventsPerSecond: record.events_per_second } }),
     ...(record.is_strict === 1 ? { strict: true } : {}),
     ...unlessEmpty('settings', { ...fromJson<object>(record.settings), ...webhookTokenEntry(record) }),
-    ...unlessEmpty('schema', schemaEntry(record, named)),
+    // One that the file left empty is the file's, too.
+    ...(record.schema_managed_by === 'file'
+      ? { schema: schemaEntry(record, named) }
+      : unlessEmpty('schema', schemaEntry(record, named))),
     ...oauthEntry(record, named),
   }
 }

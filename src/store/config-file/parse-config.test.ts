@@ -82,11 +82,12 @@ test('YAML that does not parse is told by its line, also when a key comes twice'
 })
 
 test('placeholders are taken from the environment, quoted or not, and a missing one is told by its line', async () => {
-  const text = 'sources:\n  web: { name: ${NAME} at ${PLACE}, writeKeys: ["${KEY}"], labels: { a: $${NAME} } }\n'
+  const text =
+    'sources:\n  web: { name: ${NAME} at ${PLACE}, writeKeys: ["${KEY}"], type: webhook, settings: { eventName: $${NAME} } }\n'
   const config = await configOf(text, { NAME: 'Shop: {1}', PLACE: 'home', KEY: 'k' })
   assert.deepEqual(
-    config.sources.map(({ name, writeKeys, labels }) => [name, writeKeys, labels]),
-    [['Shop: {1} at home', ['k'], { a: '${NAME}' }]],
+    config.sources.map(({ name, writeKeys, settings }) => [name, writeKeys, settings]),
+    [['Shop: {1} at home', ['k'], { eventName: '${NAME}' }]],
   )
   assert.deepEqual(await problemsOf(text, { NAME: 'x', KEY: 'k' }), [
     '2: sources.web.name: The environment has no variable PLACE.',

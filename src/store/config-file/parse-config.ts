@@ -14,9 +14,16 @@ import type {
   TokenConfig,
   WarehouseConfig,
 } from './config.ts'
-import { configInvalid, formatPath, type Path } from './problem.ts'
+import { configInvalid, formatPath, splitPlace, type Path } from './problem.ts'
 import { pathKey, readYaml, type ReadYaml } from './read-yaml.ts'
-import { isClientSideType, isWebsiteType, mayUseOAuth, WEBHOOK_TYPE } from '../source-types.ts'
+import {
+  checkSourceSettings,
+  deviceModeProblem,
+  forwardProblem,
+  oauthProblem,
+  sourceTypeProblem,
+} from '../source-settings.ts'
+import { findSourceKind } from '../source-types.ts'
 import * as schemas from './schemas.ts'
 import { markSecrets } from './secret-marks.ts'
 
@@ -172,18 +179,14 @@ class Reading {
 
   #source(slug: string, entry: z.infer<typeof schemas.source>): SourceConfig {
     const path = ['sources', slug, 'settings']
-    const { name, type, writeKeys, enabled, ip, labels, limits, strict } = entry
+    const { name, writeKeys, enabled, ip, labels, limits, strict } = entry
+    const kind = findSourceKind(entry.type)
+    if (kind === undefined) this.#refuse(['sources', slug, 'type'], sourceTypeProblem(entry.type))
+    const type = kind?.slug ?? entry.type
     const { webhookToken, ...settings } = withoutUndefined(entry.settings)
-    for (const key of Object.keys(entry.settings)) {
-      if (!settingsOf(type).includes(key)) this.#refuse([...path, key], noSuchSetting(type))
-    }
-    if (type === WEBHOOK_TYPE)
-      for (const wrong of validateMapping(settings)) this.#refuse([...path, ...splitPlace(wrong.path)], wrong.problem)
-    if (entry.oauth !== undefined && !mayUseOAuth(type))
-      this.#refuse(
-        ['sources', slug, 'oauth'],
-        `Sources of type ${type} cannot use OAuth; http-api, node and python can.`,
-      )
+    for (const wrong of checkSourceSettings(type, entry.settings)) this.#refuse([...path, ...wrong.path], wrong.reason)
+    const problem = entry.oauth === undefined ? undefined : oauthProblem(type)
+    if (problem !== undefined) this.#refuse(['sources', slug, 'oauth'], problem)
     const from = this.#yaml.writtenAs.get(pathKey([...path, 'webhookToken']))
     return {
       slug,
@@ -220,10 +223,9 @@ class Reading {
       const path = ['sources', slug, 'schema', 'forwardBlockedEventsTo']
       if (target !== undefined) {
         this.#checkSource(target, path)
-        if (target === slug) this.#refuse(path, 'A source cannot forward to itself.')
         const type = sources.find((each) => each.slug === target)?.type
-        if (type !== undefined && isClientSideType(type))
-          this.#refuse(path, `Blocked events go to a server-side source such as http-api; "${target}" is ${type}.`)
+        const problem = type === undefined ? undefined : forwardProblem(slug, { slug: target, type })
+        if (problem !== undefined) this.#refuse(path, problem)
       }
       if (oauth !== undefined && this.#top['oauthApps'] !== undefined && !apps.includes(oauth.app))
         this.#refuse(['sources', slug, 'oauth', 'app'], `There is no OAuth app "${oauth.app}" in this file.`)
@@ -235,7 +237,7 @@ class Reading {
     const sources = this.#section(this.#top['sources'], ['sources'])
     if (!Object.hasOwn(sources, slug)) return undefined
     const { value } = checkShape(schemas.source, sources[slug] ?? {}, [])
-    return value?.type
+    return value === undefined ? undefined : (findSourceKind(value.type)?.slug ?? value.type)
   }
 
   #refuseSharedWriteKeys(sources: SourceConfig[]): void {
@@ -255,11 +257,10 @@ class Reading {
     this.#checkSource(entry.source, [...path, 'source'])
     const sourceType = this.#typeOfSource(entry.source)
     const mode = entry.mode ?? (await this.#checks.defaultMode?.(entry.type)) ?? 'cloud'
-    if (mode === 'device' && sourceType !== undefined && !isWebsiteType(sourceType))
-      this.#refuse(
-        [...path, 'mode'],
-        `Device mode needs a source of type javascript; "${entry.source}" is ${sourceType}.`,
-      )
+    if (mode === 'device' && sourceType !== undefined) {
+      const problem = deviceModeProblem({ slug: entry.source, type: sourceType })
+      if (problem !== undefined) this.#refuse([...path, 'mode'], problem)
+    }
     const filters = entry.filters.map(filterOf)
     for (const { path: inner, problem } of checkFilters(filters)) {
       this.#refuse([...path, 'filters', ...splitPlace(inner)], problem)
@@ -384,20 +385,6 @@ class Reading {
   }
 }
 
-const websiteKeys = Object.keys(schemas.websiteSettings.shape)
-const webhookKeys = [...Object.keys(schemas.webhookFields.shape), 'webhookToken']
-
-function settingsOf(type: string): string[] {
-  return type === WEBHOOK_TYPE ? webhookKeys : isWebsiteType(type) ? websiteKeys : []
-}
-
-function noSuchSetting(type: string): string {
-  const known = settingsOf(type)
-  return known.length === 0
-    ? `Sources of type ${type} have no settings.`
-    : `Sources of type ${type} have no such setting; they have ${known.join(', ')}.`
-}
-
 function publicKeyProblem(pem: string): string | undefined {
   try {
     const { asymmetricKeyType } = createPublicKey(pem)
@@ -417,13 +404,6 @@ function filterOf({ title, if: condition, actions, enabled }: FilterEntry): Filt
     actions: actions.map((action) => withoutUndefined(action) as FilterSnapshot['actions'][number]),
     isEnabled: enabled,
   }
-}
-
-/** `0.actions.1.percent`, `settings.url`, `/properties/@if`, `mappings[0].action` as a path. */
-function splitPlace(place: string): (string | number)[] {
-  const separator = place.startsWith('/') ? /\// : /[.[\]]+/
-  const parts = place.split(separator).filter((part) => part !== '')
-  return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part))
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }

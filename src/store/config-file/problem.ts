@@ -15,6 +15,13 @@ export function formatPath(path: Path): string {
   return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${part}`)).join('')
 }
 
+/** `0.actions.1.percent`, `settings.url`, `/properties/@if`, `mappings[0].action` as a path. */
+export function splitPlace(place: string): (string | number)[] {
+  const separator = place.startsWith('/') ? /\// : /[.[\]]+/
+  const parts = place.split(separator).filter((part) => part !== '')
+  return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part))
+}
+
 /** The refusal of a whole file: one line for each problem, `FILE:LINE: PATH: reason`. */
 export function configInvalid(lines: string[]): AppError {
   return new AppError('config_invalid', 400, lines.join('\n'), { hint: 'Nothing was changed.' })

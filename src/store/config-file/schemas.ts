@@ -1,10 +1,11 @@
 /** The shape of a config file, entry by entry (design: the black-box interface). What a shape cannot say, such as whether a named
  *  source exists, is checked in `parse-config.ts`. */
+import { createHash, createPublicKey } from 'node:crypto'
 import { z } from 'zod'
 
 const text = z.string()
-const title = z.string().min(1, 'must not be empty').max(255, 'has at most 255 characters')
-const flag = z.boolean()
+export const title = z.string().min(1, 'must not be empty').max(255, 'has at most 255 characters')
+export const flag = z.boolean()
 const json = z.record(text, z.unknown())
 const count = wholeNumber(1)
 const positive = z.number().gt(0, 'must be more than 0')
@@ -20,7 +21,7 @@ export const slug = text.regex(
   'A slug is up to 63 lower-case letters, digits, "-" and "_", and starts with a letter or a digit.',
 )
 const type = text.regex(/^[a-z0-9][a-z0-9-]{0,99}$/, 'A type is lower-case letters, digits and "-".')
-const eventsPerSecond = positive.optional()
+export const eventsPerSecond = positive.optional()
 
 export const workspace = z.strictObject({ name: title.optional(), slug: slug.optional() })
 
@@ -40,7 +41,10 @@ export const token = z.strictObject({
 })
 
 // A write key is a user name of HTTP's basic authentication: no colon, nothing that a header cannot carry.
-const writeKey = text.regex(/^[\x21-\x39\x3b-\x7e]{1,200}$/, 'A write key is 1 to 200 visible characters without ":".')
+export const writeKey = text.regex(
+  /^[\x21-\x39\x3b-\x7e]{1,200}$/,
+  'A write key is 1 to 200 visible characters without ":".',
+)
 // Values or mapping directives.
 const mapped = z.unknown().optional()
 export const webhookFields = z.strictObject({
@@ -54,13 +58,25 @@ export const webhookFields = z.strictObject({
   integrations: mapped,
 })
 
+export const webhookSettings = webhookFields.extend({ webhookToken: text.min(1, 'must not be empty').optional() })
+
 export const websiteSettings = z.strictObject({
   deliveryStrategy: z.strictObject({ strategy: z.enum(['standard', 'batching']), config: json.optional() }).optional(),
   plan: json.optional(),
   deviceModeFilters: flag.optional(),
 })
 
-const names = z.array(text.min(1, 'must not be empty')).default([])
+/** The settings of all kinds of sources; which of them a kind has, `checkSourceSettings` knows. */
+export const sourceSettings = webhookSettings.extend(websiteSettings.shape)
+
+/** Events that the schema of a source lists at most (contract: sources.md §8); so many of them can be blocked. */
+export const SCHEMA_NAMES_MAX = 4_000
+export const schemaName = text.min(1, 'must not be empty').max(1024, 'has at most 1,024 characters')
+const names = z
+  .array(schemaName)
+  .max(SCHEMA_NAMES_MAX, `has at most ${SCHEMA_NAMES_MAX} names`)
+  .transform((list) => [...new Set(list)])
+  .default([])
 export const schemaControls = z.strictObject({
   blockedEvents: names,
   blockedTraits: names,
@@ -81,10 +97,15 @@ export const tokenLifetimes = {
 } as const
 // What the type of Object.keys leaves out.
 const lifetimeNames = Object.keys(tokenLifetimes) as (keyof typeof tokenLifetimes)[]
+const publicKeys = z
+  .record(text.min(1, 'must not be empty').max(200, 'has at most 200 characters'), text)
+  .refine((keys) => [1, 2].includes(Object.keys(keys).length), 'needs one or two keys')
 export const oauthApp = z.strictObject({
-  publicKeys: z
-    .record(text.min(1, 'must not be empty').max(200, 'has at most 200 characters'), text)
-    .refine((keys) => [1, 2].includes(Object.keys(keys).length), 'needs one or two keys'),
+  // A list will do, too: then each key is known by its thumbprint.
+  publicKeys: z.preprocess(
+    (value) => (Array.isArray(value) ? Object.fromEntries(value.map((pem, i) => [keyId(pem, i), pem])) : value),
+    publicKeys,
+  ),
   tokenLifetime: z.enum(lifetimeNames).default('1d'),
   scopes: z
     .array(z.enum(['tracking_api:write', 'functions:write', 'public_api:read_write']))
@@ -92,21 +113,51 @@ export const oauthApp = z.strictObject({
     .default(['tracking_api:write']),
 })
 
+/** The thumbprint of RFC 7638; of something that is no RSA key its place in the list. */
+function keyId(pem: unknown, place: number): string {
+  try {
+    const { e, kty, n } = createPublicKey(String(pem)).export({ format: 'jwk' })
+    return createHash('sha256').update(JSON.stringify({ e, kty, n })).digest('base64url')
+  } catch {
+    return String(place)
+  }
+}
+
+// Contract: workspace.md §4.
+const LABELS_MAX = 50
+const labelWord = text.regex(
+  /^[A-Za-z][A-Za-z0-9-]{0,99}$/,
+  'A label is up to 100 letters, digits and "-" on both sides of its colon, and both start with a letter.',
+)
+const labelPairs = z
+  .record(labelWord, labelWord)
+  .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `has at most ${LABELS_MAX} labels`)
+// The list is how the API shows them (contract: sources.md, source object).
+export const labels = z.preprocess((value) => (isLabelList(value) ? labelsOf(value) : value), labelPairs)
+
+function isLabelList(value: unknown): value is { key: unknown; value: unknown }[] {
+  return Array.isArray(value) && value.every((label) => typeof label === 'object' && label !== null && 'key' in label)
+}
+
+function labelsOf(list: { key: unknown; value: unknown }[]): Record<string, unknown> {
+  return Object.fromEntries(list.map(({ key, value }) => [String(key), value]))
+}
+
+export const ipRule = z.enum(['keep', 'mask', 'drop'])
+export const sourceOAuth = z.strictObject({ app: text, required: flag.default(true) })
+
 export const source = z.strictObject({
   name: title.optional(),
   type: type.default('http-api'),
   writeKeys: z.array(writeKey).min(1, 'needs at least one write key').optional(),
   enabled: flag.default(true),
-  ip: z.enum(['keep', 'mask', 'drop']).default('keep'),
-  labels: z.record(text, text).default({}),
+  ip: ipRule.default('keep'),
+  labels: labels.default({}),
   limits: z.strictObject({ eventsPerSecond }).default({}),
   strict: flag.default(false),
-  // Those of all kinds; which of them a kind has is checked when it is known.
-  settings: webhookFields
-    .extend({ webhookToken: text.min(1, 'must not be empty').optional(), ...websiteSettings.shape })
-    .default({}),
+  settings: sourceSettings.default({}),
   schema: schemaControls.optional(),
-  oauth: z.strictObject({ app: text, required: flag.default(true) }).optional(),
+  oauth: sourceOAuth.optional(),
 })
 
 export const delivery = z.strictObject({
@@ -148,7 +199,7 @@ export const destination = z.strictObject({
   type,
   name: title.optional(),
   mode: z.enum(['cloud', 'device']).optional(),
-  consentCategories: names,
+  consentCategories: z.array(title).default([]),
   enabled: flag.default(true),
   settings: json.default({}),
   mappings: z.array(mapping).optional(),
