@@ -2,6 +2,7 @@
  *  addresses of other people's servers are put in. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -141,7 +142,12 @@ test('the config file of the README starts a product that signs what it sends to
 test('each config example is accepted', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tributary-examples-'))
   const platform = await startPlatform({ config: stringify(base), directory })
-  const shell = await openShell(platform, { HOOK_SECRET: 'secret', METRICS_TOKEN: 'a-token-for-metrics' })
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const shell = await openShell(platform, {
+    HOOK_SECRET: 'secret',
+    METRICS_TOKEN: 'a-token-for-metrics',
+    BACKEND_PUBLIC_KEY: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  })
   try {
     for (const { page, line, text } of blocks.filter((block) => block.language === 'yaml')) {
       await writeFile(join(platform.directory, 'example.yaml'), stringify(completed(text)))
