@@ -1,7 +1,7 @@
 /**
  * The browser library: the files of the npm package `@segment/analytics-next`, as they are, but for the write key, one line
- * before the script and, where asked for, the names of its paths; and the bundles of the destinations that run in pages. Nothing is
- * read before the first page asks, and what is kept is bounded.
+ * before the script, two timers and, where asked for, the names of its paths; and the bundles of the destinations that run in
+ * pages. Nothing is read before the first page asks, and what is kept is bounded.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -62,7 +62,7 @@ export function createBrowserLibrary(): BrowserLibrary {
     const text = (await read('standalone.js')).toString()
     const [before = '', after] = text.split(`"${placeholder}"`)
     if (after === undefined) throw new Error('standalone.js of @segment/analytics-next has no place for the write key')
-    const script = `${before}${literal(writeKey)}${after}`
+    const script = withSoonTimers(`${before}${literal(writeKey)}${after}`)
     return Buffer.from(`${firstLine}\n${names === 'neutral' ? withNeutralPaths(script) : script}`)
   }
 
@@ -143,6 +143,9 @@ async function readPackage(): Promise<PackageIndex> {
  *
  * And it hands the library the `plan` of the settings, which it only obeys as an option of its start: else destinations in the page
  * would get the events that are blocked here. Where none runs in the page or nothing is blocked, pages are spared the chunk for it.
+ *
+ * And it gives the library a timer of no delay that runs out at the latest when the page goes away. The library has them between each
+ * call and its sending, and of the browser's own none runs any more from `pagehide` on: what is called there would be lost.
  */
 function setUp({ writeKey, address, names }: ScriptAsked): string {
   const path = names === 'usual' ? '\\/analytics\\.js\\/v1\\/' : '\\/m\\.js$'
@@ -155,7 +158,36 @@ function setUp({ writeKey, address, names }: ScriptAsked): string {
     'var o=a._loadOptions=a._loadOptions||{},u=o.updateCDNSettings;o.updateCDNSettings=function(c){if(u)c=u(c);' +
     'var p=c.plan&&c.plan.track||{};if(!o.plan&&c.remotePlugins&&c.remotePlugins.length&&' +
     'Object.keys(p).some(function(e){return!p[e].enabled}))o.plan=c.plan;return c};'
-  return `!function(){${cdn}${plan}}();`
+  const soon =
+    `var w=window,q=new Set,h=0;w.${SOON}=function(f){function g(){q.delete(g)&&f()}q.add(g);` +
+    'h?Promise.resolve().then(g):setTimeout(g,0)};' +
+    'w.addEventListener&&(w.addEventListener("pagehide",function(){h=1;q.forEach(function(g){g()})}),' +
+    'w.addEventListener("pageshow",function(){h=0}));'
+  return `!function(){${cdn}${plan}${soon}}();`
+}
+
+/** Name of a function of the page, between our line and the library. */
+const SOON = '__soon'
+
+/** The timers between a call and its sending: the one before calls of the snippet's queue, and the one before each event goes to
+ *  the destinations. */
+const sendingTimers = [
+  /setTimeout(\(\(function\(\)\{\w+\(\w,\w\)\.catch\(console\.error\)\}\),0\))/,
+  /setTimeout(\(\(function\(\)\{var (\w)=\w\.map\(\(function\((\w)\)\{return\(0,[\w.]+\)\(\w,\3\)\}\)\);Promise\.all\(\2\))/,
+]
+
+function withSoonTimers(script: string): string {
+  return sendingTimers.reduce(
+    (text, timer) => replaceIn(text, timer, (_, rest: string) => `window.${SOON}${rest}`),
+    script,
+  )
+}
+
+/** Throws when there is nothing to replace: then another version of the library is installed. */
+function replaceIn(text: string, find: RegExp | string, put: (...found: string[]) => string): string {
+  const changed = text.replace(find, put)
+  if (changed === text) throw new Error(`standalone.js of @segment/analytics-next has no ${find} any more`)
+  return changed
 }
 
 /** The names that the library has for paths below its CDN, and ours for them. */
@@ -167,11 +199,7 @@ const neutralPaths: [find: RegExp | string, put: string][] = [
 ]
 
 function withNeutralPaths(script: string): string {
-  return neutralPaths.reduce((text, [find, put]) => {
-    const changed = text.replace(find, () => put)
-    if (changed === text) throw new Error(`standalone.js of @segment/analytics-next has no ${find} any more`)
-    return changed
-  }, script)
+  return neutralPaths.reduce((text, [find, put]) => replaceIn(text, find, () => put), script)
 }
 
 function hashOf(text: string): string {

@@ -6,12 +6,13 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page, Route } from 'playwright-core'
-import { snippetFor } from '../../src/browser/index.ts'
+import type { PublicAddress } from '../../src/browser/index.ts'
 import { assertBalanced, type Status } from '../support/accounting.ts'
 import { fakeVendor, type FakeVendor } from '../support/fake-vendor.ts'
 import { startPlatform, type Platform } from '../support/platform.ts'
 import { startChromium } from './chromium.ts'
 import { startPageServer, type PageServer } from './page-server.ts'
+import { pageWithSnippet, watch, type SnippetPage, type Watched } from './web-page.ts'
 
 type Message = ReturnType<FakeVendor['messages']>[number]
 
@@ -23,9 +24,7 @@ let site: PageServer
 let browser: Browser
 let context: BrowserContext
 let page: Page
-/** Hosts that pages of the running test asked for, and what they complained about. */
-let hosts: Set<string>
-let complaints: string[]
+let watched: Watched
 
 before(async () => {
   vendor = await fakeVendor()
@@ -34,10 +33,18 @@ before(async () => {
 workspace: { name: Acme, slug: acme }
 sources:
   web: { name: Web shop, type: javascript, writeKeys: [WEB_KEY] }
+  kept:
+    name: Shop that keeps requests alive
+    type: javascript
+    writeKeys: [KEPT_KEY]
+    settings: { deliveryStrategy: { strategy: standard, config: { keepalive: true, credentials: include } } }
+  closing: { name: Shop that closes, type: javascript, writeKeys: [CLOSING_KEY] }
 destinations:
   hook: { source: web, type: webhook, settings: { url: "${vendor.url}" } }
+  kept-hook: { source: kept, type: webhook, settings: { url: "${vendor.url}" } }
+  closing-hook: { source: closing, type: webhook, settings: { url: "${vendor.url}" } }
 warehouses:
-  local: { type: duckdb, sources: [web], settings: { path: warehouse.duckdb }, schedule: manual }
+  local: { type: duckdb, settings: { path: warehouse.duckdb }, schedule: manual }
 egress: { allow: [127.0.0.1/32] }
 `,
   })
@@ -52,26 +59,17 @@ after(async () => {
 })
 
 beforeEach(async () => {
-  hosts = new Set()
-  complaints = []
   context = await browser.newContext()
-  context.on('request', (request) => hosts.add(new URL(request.url()).host))
-  context.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text())
-  })
+  watched = watch(context)
   page = await context.newPage()
-  page.on('pageerror', (error) => complaints.push(String(error)))
 })
 afterEach(() => context.close())
 
-/** A page with the snippet, as it is pasted, and `script` after it. */
-function snippetPage(script: string, loadOptions?: object): string {
-  const snippet = snippetFor('WEB_KEY', { protocol: 'http', host: `127.0.0.1:${platform.port}` })
-  const withOptions =
-    loadOptions === undefined
-      ? snippet
-      : snippet.replace('load("WEB_KEY")', `load("WEB_KEY", ${JSON.stringify(loadOptions)})`)
-  return `<!doctype html><html><head><title>Shop</title>${withOptions}</head><body><script>${script}</script></body></html>`
+/** A page of the site with the snippet, and `script` after it. */
+function snippetPage(script: string, loadOptions?: object, given: Partial<SnippetPage> = {}): string {
+  const address: PublicAddress = { protocol: 'http', host: `127.0.0.1:${platform.port}` }
+  const options = loadOptions === undefined ? {} : { loadOptions: JSON.stringify(loadOptions) }
+  return pageWithSnippet({ address, script, ...options, ...given })
 }
 
 /** What the webhook received of one browser, once there are `count` messages of it. */
@@ -116,8 +114,8 @@ test('the snippet: calls made before the library is there are kept, and all call
   assert.match(String(seen['userAgent']), /Chrome/)
   assert.equal(seen['ip'], '127.0.0.1')
   assert.deepEqual(seen['campaign'], { source: 'news', name: 'spring' })
-  assert.deepEqual([...hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
-  assert.deepEqual(complaints, [])
+  assert.deepEqual([...watched.hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
+  assert.deepEqual(watched.complaints, [])
 })
 
 test('a script tag alone, without a snippet, over plain http', async () => {
@@ -126,7 +124,7 @@ test('a script tag alone, without a snippet, over plain http', async () => {
   await page.waitForFunction('window.analytics && analytics.initialized')
   await page.evaluate("analytics.setAnonymousId('tag'); analytics.track('Tagged')")
   assert.deepEqual(callsIn(await receivedFrom('tag', 1)), ['track Tagged'])
-  assert.deepEqual([...hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
+  assert.deepEqual([...watched.hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
 })
 
 test('the npm package: the address of the CDN is all it needs', async () => {
@@ -138,8 +136,8 @@ test('the npm package: the address of the CDN is all it needs', async () => {
   site.setPage('/npm', `<script src="/library/index.js"></script><script>${script}</script>`)
   await page.goto(`${site.url}/npm`)
   assert.deepEqual(callsIn(await receivedFrom('npm', 2)), ['identify', 'track Signed Up'])
-  assert.deepEqual([...hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
-  assert.deepEqual(complaints, [])
+  assert.deepEqual([...watched.hosts].sort(), [new URL(site.url).host, `127.0.0.1:${platform.port}`].sort())
+  assert.deepEqual(watched.complaints, [])
 })
 
 test('batching: every call arrives, in fewer requests', async () => {
@@ -185,14 +183,11 @@ test('below a path of the site itself, nothing leaves the site', async () => {
   site.proxy('collect', platform.url)
   const address = { protocol: 'http', host: `${new URL(site.url).host}/collect` } as const
   const script = "analytics.setAnonymousId('first-party'); analytics.track('Looked')"
-  site.setPage(
-    '/own',
-    `<html><head>${snippetFor('WEB_KEY', address)}</head><body><script>${script}</script></body></html>`,
-  )
+  site.setPage('/own', snippetPage(script, undefined, { address }))
   await page.goto(`${site.url}/own?ajs_event=Came`)
   assert.deepEqual(callsIn(await receivedFrom('first-party', 3)), ['page', 'track Came', 'track Looked'])
-  assert.deepEqual([...hosts], [new URL(site.url).host])
-  assert.deepEqual(complaints, [])
+  assert.deepEqual([...watched.hosts], [new URL(site.url).host])
+  assert.deepEqual(watched.complaints, [])
 })
 
 test('a page that is left sends what it still holds', async () => {
@@ -212,6 +207,75 @@ test('a page that is left sends what it still holds', async () => {
   assert.equal(new Set(messages.map((message) => message.messageId)).size, 41)
 })
 
+/** Loads a page, leaves it for another one, and gives the messages of that browser. */
+async function leave(anonymousId: string, html: string, count: number): Promise<Message[]> {
+  site.setPage(`/${anonymousId}`, html)
+  site.setPage('/next', '<title>Next</title>')
+  await page.goto(`${site.url}/${anonymousId}`)
+  await page.waitForFunction('analytics.initialized')
+  await page.goto(`${site.url}/next`)
+  return receivedFrom(anonymousId, count)
+}
+
+for (const moment of ['pagehide', 'beforeunload', 'visibilitychange']) {
+  test(`what a page tracks at ${moment} arrives, where the source keeps requests alive`, async () => {
+    const anonymousId = `kept-${moment}`
+    const script = `
+      analytics.setAnonymousId('${anonymousId}')
+      addEventListener('${moment}', () => analytics.track('Left', { moment: '${moment}' }), true)`
+    const messages = await leave(anonymousId, snippetPage(script, undefined, { writeKey: 'KEPT_KEY' }), 2)
+    assert.deepEqual(callsIn(messages), ['page', 'track Left'])
+  })
+
+  test(`what a page tracks at ${moment} arrives with what it had collected`, async () => {
+    const anonymousId = `collected-${moment}`
+    const holding = {
+      'Segment.io': { deliveryStrategy: { strategy: 'batching', config: { size: 1000, timeout: 600_000 } } },
+    }
+    const script = `
+      analytics.setAnonymousId('${anonymousId}')
+      analytics.track('Read')
+      addEventListener('${moment}', () => analytics.track('Left', { moment: '${moment}' }), true)`
+    // The library sends what it holds twice when more is tracked after it was told that the page goes; here it is taken once.
+    const html = snippetPage(script, { integrations: holding }, { writeKey: 'CLOSING_KEY' })
+    const messages = await leave(anonymousId, html, 3)
+    assert.deepEqual(callsIn(messages), ['page', 'track Left', 'track Read'])
+  })
+}
+
+test('a page sends beacons of its own, of text and of JSON', async () => {
+  const script = `
+    addEventListener('pagehide', () => {
+      const body = (event) => JSON.stringify({ writeKey: 'WEB_KEY', batch: [
+        { type: 'track', event, anonymousId: 'beacon', messageId: 'beacon-' + event },
+      ] })
+      navigator.sendBeacon('${platform.url}/v1/batch', body('text'))
+      navigator.sendBeacon('${platform.url}/v1/batch', new Blob([body('json')], { type: 'application/json' }))
+      const one = { writeKey: 'WEB_KEY', event: 'single', anonymousId: 'beacon', messageId: 'beacon-single' }
+      navigator.sendBeacon('${platform.url}/v1/t', new Blob([JSON.stringify(one)], { type: 'text/plain' }))
+    })`
+  const messages = await leave('beacon', snippetPage(script), 3)
+  assert.deepEqual(callsIn(messages), ['track json', 'track single', 'track text'])
+  assert.deepEqual(watched.complaints, [])
+})
+
+test('what a closing page could not send is sent by the next page of the site', async () => {
+  const script = `
+    analytics.setAnonymousId('later')
+    addEventListener('pagehide', () => analytics.track('Left'))`
+  const closing = { writeKey: 'CLOSING_KEY' }
+  site.setPage('/later', snippetPage(script, undefined, closing))
+  site.setPage('/back', snippetPage('', undefined, closing))
+  await page.route(/\/v1\/t$/, (route) => route.abort())
+  await page.goto(`${site.url}/later`)
+  await page.waitForFunction('analytics.initialized')
+  await page.evaluate("analytics.track('Held')")
+  await page.unroute(/\/v1\/t$/)
+  await page.goto(`${site.url}/back`)
+  const messages = await receivedFrom('later', 4)
+  assert.deepEqual(callsIn(messages), ['page', 'page', 'track Held', 'track Left'])
+})
+
 test('the demo page works as it is served, under its own content policy', async () => {
   await page.goto(`${platform.url}/demo/WEB_KEY`)
   // The page call that the page makes by itself comes before the id by which the others are found.
@@ -227,8 +291,8 @@ test('the demo page works as it is served, under its own content policy', async 
   const shown = await page.locator('#sent pre').allTextContents()
   const shownIds = shown.map((text) => (JSON.parse(text) as Message).messageId)
   for (const { messageId } of messages) assert.ok(shownIds.includes(messageId), 'the page shows what was sent')
-  assert.deepEqual([...hosts], [`127.0.0.1:${platform.port}`])
-  assert.deepEqual(complaints, [])
+  assert.deepEqual([...watched.hosts], [`127.0.0.1:${platform.port}`])
+  assert.deepEqual(watched.complaints, [])
 })
 
 describe('when the way to the product breaks', () => {
@@ -286,7 +350,12 @@ test('the warehouse has the messages of the webhook, one row each, and the accou
     ...{ track: 'tracks', identify: 'identifies', page: 'pages', group: 'groups', alias: 'aliases' },
   }
   for (const [type, table] of Object.entries(tables)) {
-    const rows = (await platform.json('sql', `select id from web.${table}`)) as { id: string }[]
+    const rows: { id: string }[] = []
+    for (const source of ['web', 'kept', 'closing']) {
+      // A source of which no such call came has no such table.
+      const { code, stdout } = await platform.cli('sql', `select id from ${source}.${table}`, '--json')
+      if (code === 0) rows.push(...(JSON.parse(stdout) as { id: string }[]))
+    }
     const received = vendor.messages().filter((message) => message['type'] === type)
     assert.deepEqual(rows.map(({ id }) => id).sort(), received.map(({ messageId }) => messageId).sort(), table)
   }
@@ -297,7 +366,11 @@ test('the warehouse has the messages of the webhook, one row each, and the accou
   assert.deepEqual(orders, [{ order_id: 'o1', total: 30.5, products: '[{"sku":"G"}]', user_id: 'u1' }])
   const status = (await platform.json('status')) as Status
   assertBalanced(status)
-  assert.equal(status.sources['web']?.processed, vendor.messages().length)
+  const processed = ['web', 'kept', 'closing'].map((source) => status.sources[source]?.processed ?? 0)
+  assert.equal(
+    processed.reduce((sum, each) => sum + each),
+    vendor.messages().length,
+  )
   assert.equal(status.sources['web']?.duplicate, 2, 'the two messages whose answers were lost came again')
   assert.deepEqual(status.sources['web']?.rejected, {})
 })
