@@ -11,7 +11,8 @@ import type { Roles } from './roles.ts'
 import { readStatus } from './status.ts'
 import { createRedeliveryApi, type DeadLetterQuery } from './redelivery.ts'
 import { describeSource } from './sources.ts'
-import { readTrace } from './trace.ts'
+import { createSnippetApi, type SnippetAsked } from './snippet.ts'
+import { createTraceApi } from './trace-routes.ts'
 
 export interface ControlParts {
   store: Store
@@ -31,6 +32,8 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
   const disk = () => readDiskUsage(dataDirectory, clock)
   const history = createDeliveryHistoryApi({ store, roles, clock })
   const redelivery = createRedeliveryApi({ store, roles })
+  const snippet = createSnippetApi(parts)
+  const trace = createTraceApi(parts)
   return {
     async apply(params) {
       const { text, fileName, environment, prune, dryRun } = params as ApplyParams
@@ -44,16 +47,8 @@ export function createControlHandlers(parts: ControlParts): LocalHandlers {
     // Whoever reaches the socket owns the installation.
     sources: async () => (await store.listSources()).map((each) => describeSource(each, { role: 'Workspace Owner' })),
     status: async () => readStatus(await store.snapshot(), roles, disk),
-    async trace(params) {
-      const { messageId } = params as { messageId: string }
-      const trace = await readTrace(await store.snapshot(), roles, messageId)
-      if (trace === undefined) {
-        throw new AppError('unknown_message', 404, `No message with the id "${messageId}" is known.`, {
-          hint: 'Ids are found for at least 7 days. A message that was answered with an error was never taken.',
-        })
-      }
-      return trace
-    },
+    snippet: (params) => snippet(params as SnippetAsked),
+    trace: (params) => trace((params as { messageId: string }).messageId),
     sql: (params) => {
       const { query, warehouse } = params as { query: string; warehouse?: string }
       return roles.loaderQuery(query, warehouse)

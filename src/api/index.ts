@@ -14,5 +14,8 @@ export { createSchemaApi, createSchemaHandlers, createSchemaRoutes } from './sch
 export type { EventSchemaAnswer, SchemaAnswer } from './schema.ts'
 export { createSourceEventsApi, createSourceEventsHandlers, createSourceEventsRoutes } from './source-events.ts'
 export type { SamplingAnswer, SourceEvent, SourceEventsItem } from './source-events.ts'
+export { createSnippetApi, createSnippetRoutes } from './snippet.ts'
+export type { SnippetAnswer } from './snippet.ts'
+export { createTraceApi, createTraceRoutes } from './trace-routes.ts'
 export type { Status } from './status.ts'
 export type { Trace } from './trace.ts'

@@ -453,21 +453,34 @@ test('the catalogue of browser destinations is in step with the package that is 
 })
 
 describe('the demo page', () => {
+  const render = (given: Partial<Parameters<typeof renderDemoPage>[0]> = {}) =>
+    renderDemoPage({ name: 'Web shop', writeKey: 'WEB_KEY', address, names: 'usual', hasDeviceMode: false, ...given })
+
   test('has the snippet, and a policy that lets only its own scripts and the installation in', async () => {
-    const { html, policy } = await renderDemoPage(
-      { name: 'Web shop', writeKey: 'WEB_KEY' },
-      { ...address, host: 'shop.example.org/collect' },
-    )
-    assert.ok(html.includes(snippetFor('WEB_KEY', { ...address, host: 'shop.example.org/collect' })))
+    const below = { ...address, host: 'shop.example.org/collect' }
+    const { html, policy } = await render({ address: below })
+    assert.ok(html.includes(snippetFor('WEB_KEY', below)))
     assert.ok(!/\{\{\w+\}\}/.test(html))
     assert.ok(policy.includes("default-src 'none'"))
     assert.ok(policy.includes("connect-src 'self' http://shop.example.org;"))
-    assert.ok(!policy.includes('unsafe'))
+    assert.ok(!policy.includes('unsafe') && !policy.includes('https:'))
     assert.equal(policy.match(/sha256-/g)?.length, html.match(/<(script|style)>/g)?.length)
   })
 
-  test('shows a name as text', async () => {
-    const { html } = await renderDemoPage({ name: '<img src=x onerror=alert(1)>', writeKey: awkwardKey }, address)
+  test('lets vendors in where destinations run in the page', async () => {
+    const { policy } = await render({ hasDeviceMode: true })
+    assert.match(policy, /script-src 'self' http:\/\/events.example.org:4000 https: 'sha256-/)
+    assert.ok(!policy.includes('unsafe'))
+  })
+
+  test('has the snippet with neutral paths when that is chosen', async () => {
+    const { html } = await render({ names: 'neutral' })
+    assert.ok(html.includes(snippetFor('WEB_KEY', address, 'neutral')))
+    assert.match(html, /<a href="\?paths=neutral" aria-current="page">/)
+  })
+
+  test('shows a name and a key as text', async () => {
+    const { html } = await render({ name: '<img src=x onerror=alert(1)>', writeKey: awkwardKey })
     assert.ok(!html.includes('<img'))
     assert.equal(html.match(/<\/script>/g)?.length, html.match(/<script>/g)?.length)
   })

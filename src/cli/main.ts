@@ -9,6 +9,7 @@ const commands: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./status.ts')).command,
   schema: async () => (await import('./schema.ts')).command,
   sources: async () => (await import('./sources.ts')).command,
+  snippet: async () => (await import('./snippet.ts')).command,
   trace: async () => (await import('./trace.ts')).command,
   sql: async () => (await import('./sql.ts')).command,
   events: async () => (await import('./events.ts')).command,

@@ -64,9 +64,14 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
     { source }: KnownSource,
     writeKey: string,
     address: PublicAddress,
+    request: IncomingMessage,
     response: ServerResponse,
   ) {
-    const { html, policy } = await renderDemoPage({ name: source.name, writeKey }, address)
+    const names = /[?&]paths=neutral(?:&|$)/.test(request.url ?? '') ? 'neutral' : 'usual'
+    const hasDeviceMode = snapshots.current.destinations.some(
+      (each) => each.source === source.number && each.mode === 'device' && each.isEnabled,
+    )
+    const { html, policy } = await renderDemoPage({ name: source.name, writeKey, address, names, hasDeviceMode })
     response.writeHead(200, [
       ...['Content-Type', 'text/html; charset=utf-8', 'Content-Length', String(Buffer.byteLength(html))],
       ...['Cache-Control', 'no-store', 'Content-Security-Policy', policy, 'X-Content-Type-Options', 'nosniff'],
@@ -82,7 +87,7 @@ export function createWebPages(sources: SourceDirectory, snapshots: SnapshotSour
     if (known === undefined) throw unknownWriteKey()
     const address = publicAddressFor(request, options)
     if (address === undefined) throw new AppError('bad_request', 400, 'The request names no usable host.')
-    if (route.kind === 'demo') return answerDemo(known, writeKey, address, response)
+    if (route.kind === 'demo') return answerDemo(known, writeKey, address, request, response)
     const { names } = route
     if (route.kind === 'script') return answerScript(writeKey, address, names, request, response)
     return settings.answer({ writeKey, known, address, names }, request, response)

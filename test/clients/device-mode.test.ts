@@ -313,6 +313,15 @@ test('with consent it is', async () => {
   assert.deepEqual(eventsOf(await receivedAt('mapped', 'agreed', 2)), ['Bought'])
 })
 
+test('the demo page runs the destinations of its source, and shows which', async () => {
+  await page.goto(`${platform.url}/demo/WEB_KEY?paths=neutral`)
+  await page.getByText('In this page: Heap Web (Actions), Google Analytics 4 Web').waitFor()
+  await page.getByRole('button', { name: 'Send track' }).click()
+  await page.locator('#sent li', { hasText: '→ 200' }).nth(1).waitFor()
+  assert.equal((await heapCalls())?.length, 1)
+  assert.deepEqual(watched.complaints, [])
+})
+
 test('every bundle that there is registers under the name by which the settings call it', async () => {
   site.setPage('/all', '<!doctype html><title>All</title>')
   await page.goto(`${site.url}/all`)
