@@ -1,3 +1,4 @@
+import { browserCatalogue, type BrowserDestination } from '../../src/browser/index.ts'
 import { createCatalog } from '../../src/catalog/index.ts'
 import type { DestinationDefinition, Fields, WarehouseDefinition } from '../../src/kit/index.ts'
 import { code, page, table } from './markdown.ts'
@@ -9,6 +10,7 @@ export async function connectorPages(root: string): Promise<Map<string, string>>
   const pages = new Map<string, string>()
   for (const type of types.destinations) pages.set(`${type}.md`, destinationPage(type, await catalog.destination(type)))
   for (const type of types.warehouses) pages.set(`${type}.md`, warehousePage(type, await catalog.warehouse(type)))
+  pages.set('in-web-pages.md', inPagesPage())
   return pages
 }
 
@@ -38,6 +40,39 @@ function destinationPage(type: string, definition: DestinationDefinition): strin
       ]),
     ),
   )
+}
+
+function inPagesPage(): string {
+  const { destinations, version } = browserCatalogue()
+  return page(
+    'Destinations in web pages',
+    'src/browser/destinations.json',
+    `They run in the page ([device mode](../../guide/device-mode.md)); their code is that of \`@segment/browser-destinations\` ${version}.`,
+    ...Object.entries(destinations).flatMap(([type, destination]) => inPageSections(type, destination)),
+  )
+}
+
+function inPageSections(type: string, { name, settings, actions, presets }: BrowserDestination): string[] {
+  return [
+    `## ${name}`,
+    `\`type: ${type}\`; in the \`integrations\` object of a message its name is \`${name}\`.`,
+    fieldTable(settings),
+    table(
+      ['Action', 'Fields'],
+      Object.entries(actions).map(([action, { fields, sends }]) => [
+        `${code(action)}${sends ? '' : ', which changes messages for others'}`,
+        Object.entries(fields)
+          .map(([key, { required }]) => `${code(key)}${required ? ' (required)' : ''}`)
+          .join(', ') || 'none',
+      ]),
+    ),
+    presets.length === 0
+      ? 'No presets: it needs mappings.'
+      : table(
+          ['Preset', 'Action', 'Trigger'],
+          presets.map((preset) => [preset.name, code(preset.action), code(preset.trigger)]),
+        ),
+  ]
 }
 
 function warehousePage(type: string, definition: WarehouseDefinition): string {
