@@ -39,11 +39,14 @@ function sourcesTable(status: Status): string {
 }
 
 function connectionsTable(status: Status): string {
-  const rows = status.connections.map(
-    (each) =>
-      `<tr><th scope="row">${text(each.source)} → ${text(nameOf(each))}</th>${number(each.delivered)}${codes(each.dropped)}${codes(each.discarded)}${number(each.deadLetters)}${number(each.waiting)}<td class="number">${each.waiting === 0 ? '' : `${Math.round(each.oldestWaitingSeconds)} s`}</td></tr>` +
-      (each.lastError === undefined ? '' : `<tr><td colspan="7" class="alert">${text(each.lastError)}</td></tr>`),
-  )
+  const rows = status.connections.map((each) => {
+    const name = `<th scope="row">${text(each.source)} → ${text(nameOf(each))}</th>`
+    if (each.mode === 'device') return `<tr>${name}<td colspan="6" class="quiet">runs in web pages</td></tr>`
+    return (
+      `<tr>${name}${number(each.delivered)}${codes(each.dropped)}${codes(each.discarded)}${number(each.deadLetters)}${number(each.waiting)}<td class="number">${each.waiting === 0 ? '' : `${Math.round(each.oldestWaitingSeconds)} s`}</td></tr>` +
+      (each.lastError === undefined ? '' : `<tr><td colspan="7" class="alert">${text(each.lastError)}</td></tr>`)
+    )
+  })
   if (rows.length === 0) return '<p class="quiet">No destinations or warehouses yet.</p>'
   return table(['Connection', 'Delivered', 'Dropped', 'Discarded', 'Dead letters', 'Waiting', 'Oldest'], rows)
 }

@@ -102,17 +102,16 @@ async function dispatch(
   response: ServerResponse,
 ) {
   const askedPath = pathOf(request.url ?? '/')
-  const neutral = routeOf(askedPath) === undefined ? pages.neutralRouteOf(askedPath) : undefined
-  if (neutral !== undefined && neutral.kind !== 'tracking') return pages.answer(neutral, request, response)
-  const path = neutral?.path ?? askedPath
-  const route = routeOf(path)
+  let route = routeOf(askedPath)
+  const webRoute = route === undefined ? (webRouteOf(askedPath) ?? pages.neutralRouteOf(askedPath)) : undefined
+  if (webRoute !== undefined && webRoute.kind !== 'tracking') return pages.answer(webRoute, request, response)
+  const path = webRoute?.path ?? askedPath
+  if (webRoute !== undefined) route = routeOf(path)
   if (route !== undefined && request.method === 'POST') {
     if (state.isStopping)
       return answerError(request, response, unavailable('The server is stopping.'), { retryAfterSeconds: 1 })
     return accept(door, route, request, response)
   }
-  const webRoute = webRouteOf(path)
-  if (webRoute !== undefined) return pages.answer(webRoute, request, response)
   if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
   if (path === '/health/ready') return answerReady(door, state, request, response)
   if (isTokenPath(path) && request.method === 'POST') return answerToken(tokenEndpoint, request, response)

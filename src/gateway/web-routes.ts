@@ -28,8 +28,9 @@ const routePatterns: { pattern: RegExp; routeOf: (first: string, second: string)
 /** What a path means, or undefined when it is none of these. */
 export function webRouteOf(path: string): WebRoute | undefined {
   for (const { pattern, routeOf } of routePatterns) {
-    const [, first, second = ''] = pattern.exec(path) ?? []
-    if (first !== undefined) return routeOf(decode(first), decode(second))
+    const found = pattern.exec(path)
+    // Every pattern has a first group, which always takes part in a match.
+    if (found !== null) return routeOf(decode(found[1]!), found[2] === undefined ? '' : decode(found[2]))
   }
   return undefined
 }
