@@ -59,7 +59,10 @@ export const mutants: Mutant[] = [
     title: 'the first offset of a partition that begins is taken for gone',
     file: 'journal/segments/open-journal.ts',
     before: 'return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, end)',
-    after: 'return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)',
+    // Looked up a moment later, so that the moment is met often enough.
+    after:
+      'for (let i = 0; i < 4; i += 1) await listSegments(fileSystem, pathOf(topic, partition))\n' +
+      '    return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)',
   },
   // ---- Gateway
   {
