@@ -24,7 +24,7 @@ fi
 
 # A part is built again when its files have changed.
 is_built() { [ -f "$into/$1.stamp" ] && [ "$(cat "$into/$1.stamp")" = "$2" ]; }
-sum_of() { find "$1" -type f -not -path '*/target/*' -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16; }
+sum_of() { find "$1" -type f -not -name Cargo.lock -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16; }
 
 copy_jars() {
   rm -rf "$3"
@@ -70,7 +70,7 @@ fi
 sum=$(sum_of rust)
 if ! is_built rust "$sum"; then
   say "Rust crate"
-  cargo build --quiet --release --locked --manifest-path rust/Cargo.toml --target-dir "$into/rust"
+  cargo build --quiet --release --manifest-path rust/Cargo.toml --target-dir "$into/rust"
   echo "$sum" >"$into/rust.stamp"
 fi
 say "ready"
