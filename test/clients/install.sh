@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Installs what the client tests run: a browser, and SDKs with the toolchains of their languages (Debian). What is there stays. Anything
 # that cannot be had is an error.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")"
 into="${TRIBUTARY_CLIENTS:-$(cd ../.. && pwd)/.clients}"
 mkdir -p "$into"
 
-trap 'say "failed at line $LINENO: the client tests need it, and none is skipped"' ERR
 say() { echo "clients: $*" >&2; }
+trap 'say "failed: $BASH_COMMAND (install.sh:$LINENO); the client tests need it, and none is skipped"' ERR
 
 packages=()
 command -v chromium >/dev/null || packages+=(chromium)
 command -v go >/dev/null || packages+=(golang-go)
 command -v javac >/dev/null || packages+=(default-jdk-headless)
 command -v mvn >/dev/null || packages+=(maven)
-command -v cargo >/dev/null || packages+=(cargo)
+# Debian's other cargo is too old for what the crate is made with.
+command -v cargo >/dev/null || packages+=(cargo-web)
 python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ "${#packages[@]}" -gt 0 ]; then
   say "installing ${packages[*]}"
@@ -28,7 +29,7 @@ sum_of() { find "$1" -type f -not -name Cargo.lock -print0 | sort -z | xargs -0 
 
 copy_jars() {
   rm -rf "$3"
-  mvn --quiet --batch-mode -f "$1" dependency:copy-dependencies -DincludeScope="$2" -DoutputDirectory="$3"
+  mvn --quiet --batch-mode -Dstyle.color=never -f "$1" dependency:copy-dependencies -DincludeScope="$2" -DoutputDirectory="$3"
 }
 
 sum=$(sum_of python)
