@@ -13,7 +13,7 @@ import { writeKeyOfHeaders } from './authenticate.ts'
 import { clientAddress, type AddressSet } from './client-address.ts'
 import type { GatewayCounters } from './counters.ts'
 import { previewOutcomes, type VerboseAnswer } from './preview-outcomes.ts'
-import type { TokenCheck } from './oauth/require-token.ts'
+import { Unauthorized, type TokenCheck } from './oauth/require-token.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import { makeRoom, noRoom, readBody, type InFlight } from './read-body.ts'
 import type { ReceivedTopic } from './received-topic.ts'
@@ -166,6 +166,8 @@ export function answerRefusal(door: Door, request: IncomingMessage, response: Se
   if (error instanceof RateLimited)
     answerError(request, response, error, { retryAfterSeconds: error.retryAfterSeconds })
   else if (error.status === 503) answerError(request, response, error, { retryAfterSeconds: UNAVAILABLE_RETRY_SECONDS })
+  else if (error instanceof Unauthorized)
+    answerError(request, response, error, { authenticate: 'Bearer error="invalid_token"' })
   else if (error instanceof InvalidMessage) answerError(request, response, error, { results: error.results })
   else answerError(request, response, error)
 }

@@ -28,8 +28,11 @@ export function answerJson(
   const body = JSON.stringify(value)
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), ...extra]
   if (request.headers.origin !== undefined) pushCors(headers, request.headers.origin)
+  const hasMore = hasUnreadBody(request)
+  // It tells the client to stop sending a body that nobody wants.
+  if (hasMore) headers.push('Connection', 'close')
   response.writeHead(status, headers)
-  if (hasUnreadBody(request)) endWhenRead(request, response, body)
+  if (hasMore) endWhenRead(request, response, body)
   else response.end(body)
 }
 
@@ -51,19 +54,20 @@ export interface ErrorDetails {
   retryAfterSeconds?: number
   /** What is wrong with each message. */
   results?: unknown[]
+  /** `WWW-Authenticate`: how to prove who one is. */
+  authenticate?: string
 }
 
 export function answerError(
   request: IncomingMessage,
   response: ServerResponse,
   error: AppError,
-  { retryAfterSeconds, results }: ErrorDetails = {},
+  { retryAfterSeconds, results, authenticate }: ErrorDetails = {},
 ): void {
   const extra: string[] = []
   if (retryAfterSeconds !== undefined) extra.push('Retry-After', String(retryAfterSeconds))
+  if (authenticate !== undefined) extra.push('WWW-Authenticate', authenticate)
   if (error.status === 429) extra.push('X-RateLimit-Reset', String(retryAfterSeconds))
-  // It tells the client to stop sending a body that nobody wants.
-  if (hasUnreadBody(request)) extra.push('Connection', 'close')
   const body = {
     success: false,
     code: error.code,

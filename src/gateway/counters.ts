@@ -4,6 +4,8 @@ import { Counter, type Registry } from '../base/metrics.ts'
 export interface GatewayCounters {
   accepted(messages: number, bytes: number): void
   refused(code: string): void
+  /** An answer of the OAuth token endpoint. */
+  tokenAnswered(result: string): void
 }
 
 export function createGatewayCounters(registry: Registry): GatewayCounters {
@@ -28,6 +30,12 @@ export function createGatewayCounters(registry: Registry): GatewayCounters {
     labelNames: ['code'],
     registers: [registry],
   })
+  const tokens = new Counter({
+    name: 'tributary_gateway_oauth_tokens_total',
+    help: 'Requests for OAuth access tokens, by result: issued, or the error.',
+    labelNames: ['result'],
+    registers: [registry],
+  })
   return {
     accepted(count, bodyBytes) {
       messages.inc(count)
@@ -35,5 +43,6 @@ export function createGatewayCounters(registry: Registry): GatewayCounters {
       bytes.inc(bodyBytes)
     },
     refused: (code) => refused.inc({ code }),
+    tokenAnswered: (result) => tokens.inc({ result }),
   }
 }

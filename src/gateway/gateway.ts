@@ -9,6 +9,7 @@ import type { Door } from './accept.ts'
 import { addressSet, type AddressSet } from './client-address.ts'
 import { createGatewayCounters } from './counters.ts'
 import { createAccessTokens } from './oauth/access-token.ts'
+import { createOAuthApps } from './oauth/apps.ts'
 import { createAssertionVerifier } from './oauth/assertion.ts'
 import { createTokenCheck } from './oauth/require-token.ts'
 import type { TokenEndpointParts } from './oauth/token-endpoint.ts'
@@ -51,13 +52,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const received = await openReceivedTopic(options.journal, options.partition, options.nextOffsetAtLeast)
   const sources = createSourceDirectory(options.snapshots)
   const tokens = createAccessTokens(options.secrets, options.newId)
-  const apps = () => sources.snapshot.oauthApps ?? []
+  const apps = createOAuthApps(options.snapshots)
+  const counters = createGatewayCounters(options.metrics)
   const { clock } = options
   const door: Door = {
     received,
     sources,
     limiter: createRateLimiter(options.clock),
-    counters: createGatewayCounters(options.metrics),
+    counters,
     inFlight: createInFlight(),
     clock: options.clock,
     random: options.random,
@@ -81,6 +83,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const address = publicAddressFor(request, addresses)
       return address && `${address.protocol}://${address.host}`
     },
+    count: (result) => counters.tokenAnswered(result),
   }
   const server = await listen(door, pages, tokenEndpoint, options, options.log)
   return {
@@ -90,6 +93,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await server.stop()
       await received.close()
       pages.close()
+      apps.close()
       sources.close()
     },
   }

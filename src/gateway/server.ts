@@ -114,7 +114,12 @@ async function dispatch(
   }
   if (path === '/health/live') return answerJson(request, response, 200, { status: 'live' })
   if (path === '/health/ready') return answerReady(door, state, request, response)
-  if (isTokenPath(path) && request.method === 'POST') return answerToken(tokenEndpoint, request, response)
+  if (isTokenPath(path)) {
+    // This door is closed to pages (contract: README.md §3), so no answer names their origin.
+    delete request.headers.origin
+    if (request.method !== 'POST') return answerWrongMethod('POST', request, response)
+    return answerToken(tokenEndpoint, request, response)
+  }
   const webhookName = webhookNameOf(path)
   if (webhookName !== undefined) return answerWebhook(door, webhookName, state, request, response)
   if (isPixelPath(path)) return answerPixel(door, path, state, request, response)

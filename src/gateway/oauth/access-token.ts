@@ -9,7 +9,9 @@ import type { KeyRing } from '../../base/secrets.ts'
 export interface TokenClaims {
   /** Id of the OAuth app. */
   app: string
-  scopes: string[]
+  /** `kid` of the app's key that it was asked for with: a key that is taken from the app takes its tokens along. */
+  keyId: string
+  scopes: readonly string[]
   /** Seconds since 1970. */
   expiresAt: number
 }
@@ -21,31 +23,34 @@ export interface AccessTokens {
 }
 
 const PREFIX = 'trb_'
-const TOKEN_CHARACTERS_MAX = 1024
+/** An id of a key has up to 200 characters, which may be of any kind. */
+const TOKEN_CHARACTERS_MAX = 4096
 
-/** The first key signs; tokens of the others are still read. `random` makes equal claims different tokens. */
-export function createAccessTokens(keys: KeyRing, random: () => string): AccessTokens {
+/** The first key signs; tokens of the others are still read. `newId` makes equal claims different tokens. */
+export function createAccessTokens(keys: KeyRing, newId: () => string): AccessTokens {
   const derived = keys.map(({ bytes }) => Buffer.from(hkdfSync('sha256', bytes, '', 'tributary access token', 32)))
   // A key ring has at least one key.
   const signingKey = derived[0]!
   return {
-    sign({ app, scopes, expiresAt }) {
-      const payload = Buffer.from(JSON.stringify([app, scopes, expiresAt, random()])).toString('base64url')
-      return `${PREFIX}${payload}.${signatureOf(payload, signingKey).toString('base64url')}`
+    sign({ app, keyId, scopes, expiresAt }) {
+      const payload = Buffer.from(JSON.stringify([app, keyId, scopes, expiresAt, newId()])).toString('base64url')
+      return `${PREFIX}${payload}.${signatureOf(payload, signingKey)}`
     },
     read(token) {
       if (!token.startsWith(PREFIX) || token.length > TOKEN_CHARACTERS_MAX) return undefined
-      const [payload = '', signature = '', ...rest] = token.slice(PREFIX.length).split('.')
-      const given = Buffer.from(signature, 'base64url')
-      const isOurs = derived.some((key) => isSame(given, signatureOf(payload, key)))
-      if (!isOurs || rest.length > 0) return undefined
+      const dot = token.indexOf('.')
+      if (dot < 0) return undefined
+      const payload = token.slice(PREFIX.length, dot)
+      const signature = token.slice(dot + 1)
+      if (!derived.some((key) => isSame(signature, signatureOf(payload, key)))) return undefined
       // Signed by us, so the shape is that of `sign`.
-      const [app, scopes, expiresAt] = JSON.parse(Buffer.from(payload, 'base64url').toString()) as [
+      const [app, keyId, scopes, expiresAt] = JSON.parse(Buffer.from(payload, 'base64url').toString()) as [
+        string,
         string,
         string[],
         number,
       ]
-      return { app, scopes, expiresAt }
+      return { app, keyId, scopes, expiresAt }
     },
   }
 }
@@ -55,10 +60,13 @@ export function hashOfToken(token: string): string {
   return createHash('sha256').update(token).digest('hex')
 }
 
-function signatureOf(payload: string, key: Buffer): Buffer {
-  return createHmac('sha256', key).update(payload).digest()
+function signatureOf(payload: string, key: Buffer): string {
+  return createHmac('sha256', key).update(payload).digest('base64url')
 }
 
-function isSame(a: Buffer, b: Buffer): boolean {
+/** Compares the texts, not the bytes that they stand for: those have several spellings, and a token that was revoked must not come
+ *  back under another hash. */
+function isSame(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
   return a.byteLength === b.byteLength && timingSafeEqual(a, b)
 }
