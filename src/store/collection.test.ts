@@ -6,11 +6,16 @@ import { sourceSettings } from './config-file/schemas.ts'
 import { sourceKinds } from './source-types.ts'
 import { configOf, tryStore } from './testing/try-store.ts'
 
-const { publicKey } = generateKeyPairSync('rsa', {
-  modulusLength: 2048,
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-})
+function keyPair(modulusLength: number) {
+  return generateKeyPairSync('rsa', {
+    modulusLength,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+}
+
+const { publicKey } = keyPair(2048)
+const short = keyPair(1024)
 const pem = JSON.stringify(publicKey)
 
 const file = `
@@ -60,6 +65,8 @@ test('wrong references, kinds and keys are refused with their place', async () =
     ['sources: { a: { schema: { forwardBlockedEventsTo: w } }, w: { type: javascript } }', /server-side source/],
     ['sources: { a: { type: ruby, oauth: { app: x } } }', /cannot use OAuth/],
     ['oauthApps: { x: { publicKeys: { k: nonsense } } }', /oauthApps\.x\.publicKeys\.k: is no public key/],
+    [`oauthApps: { x: { publicKeys: { k: ${JSON.stringify(short.publicKey)} } } }`, /at least 2048 bits, not 1024/],
+    [`oauthApps: { x: { publicKeys: { k: ${JSON.stringify(short.privateKey)} } } }`, /k: is a private key/],
     ['sources: { a: { settings: { plan: {} } } }', /Sources of type http-api have no settings/],
     [
       'sources: { w: { type: javascript, settings: { eventName: x } } }',

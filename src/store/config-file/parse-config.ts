@@ -387,8 +387,13 @@ class Reading {
 
 function publicKeyProblem(pem: string): string | undefined {
   try {
-    const { asymmetricKeyType } = createPublicKey(pem)
-    return asymmetricKeyType === 'rsa' ? undefined : `must be an RSA key, not ${asymmetricKeyType}`
+    // The public half can be taken of a private key, which should not be here.
+    if (/PRIVATE KEY/.test(pem)) return 'is a private key, which stays with the sender; give the public one'
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey(pem)
+    if (asymmetricKeyType !== 'rsa') return `must be an RSA key, not ${asymmetricKeyType}`
+    // RFC 7518 §3.3.
+    const bits = asymmetricKeyDetails?.modulusLength ?? 0
+    return bits >= 2048 ? undefined : `must have at least 2048 bits, not ${bits}`
   } catch {
     return 'is no public key in PEM form'
   }
