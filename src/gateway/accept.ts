@@ -15,7 +15,7 @@ import type { GatewayCounters } from './counters.ts'
 import { previewOutcomes, type VerboseAnswer } from './preview-outcomes.ts'
 import { Unauthorized, type TokenCheck } from './oauth/require-token.ts'
 import type { RateLimiter } from './rate-limit.ts'
-import { makeRoom, noRoom, readBody, type InFlight } from './read-body.ts'
+import { announcedBytes, makeRoom, noRoom, readBody, type InFlight } from './read-body.ts'
 import type { ReceivedTopic } from './received-topic.ts'
 import type { KnownSource, SourceDirectory } from './source-directory.ts'
 
@@ -59,6 +59,7 @@ export async function accept(
     const outcomes = outcomesFor(request, known, { body, head, receivedAtMs })
     await door.received.append(known.source.number, count, receivedAtMs, encodeReceived(head, body))
     door.counters.accepted(count, bodyBytes)
+    if (request.headers['x-retry-count'] !== undefined) door.counters.retried()
     if (outcomes === undefined) answerSuccess(request, response)
     else answerJson(request, response, 200, outcomes)
   } catch (error) {
@@ -70,8 +71,9 @@ export async function accept(
 
 /** Throws `unavailable` when nothing can be taken now. */
 export function refuseWhenFull(door: Door, request: IncomingMessage): void {
-  const { inFlightBytesMax } = door.sources.snapshot.settings.limits
-  const announced = Number(request.headers['content-length'] ?? 0)
+  const { bodyBytesMax, inFlightBytesMax } = door.sources.snapshot.settings.limits
+  // A body that announces more than it may have is not read, and gets another answer (`readBody`).
+  const announced = Math.min(announcedBytes(request), bodyBytesMax)
   if (!makeRoom(door.inFlight, inFlightBytesMax - announced, Infinity, door.clock)) throw noRoom()
   if (!door.received.isWritable) throw unavailable('The message could not be stored now.')
 }
@@ -84,8 +86,10 @@ export function readLimits(door: Door): { bytesMax: number; inFlightBytesMax: nu
 /** The source whose write key the headers or the body carry; undefined when it is missing or unknown. Throws `unauthorized` when the
  *  source asks for more than that. */
 export function authenticate(door: Door, request: IncomingMessage, body: JsonObject): KnownSource | undefined {
-  const writeKey = writeKeyOfHeaders(request.headers) ?? writeKeyOf(body)
-  const known = writeKey === undefined ? undefined : door.sources.byWriteKey(writeKey)
+  const { sources } = door
+  const writeKey =
+    writeKeyOfHeaders(request.headers, (text) => sources.byWriteKey(text) !== undefined) ?? writeKeyOf(body)
+  const known = writeKey === undefined ? undefined : sources.byWriteKey(writeKey)
   if (known !== undefined) door.checkToken(request, known.source)
   return known
 }

@@ -9,6 +9,9 @@ const SUCCESS_LENGTH = String(SUCCESS.length)
 const allowedHeaders =
   'Authorization, Content-Type, X-Retry-Count, X-Write-Key, X-Tributary-Verbose, AnonymousId, SentAt, X-Enable-Debug, X-IP-Policy'
 
+/** A list of header names. They may have other letters, but none that is used has. */
+const headerNames = /^[\w-]+(?:,[ \t]*[\w-]+)*$/
+
 export function answerSuccess(request: IncomingMessage, response: ServerResponse): void {
   const origin = request.headers.origin
   const headers = ['Content-Type', 'application/json', 'Content-Length', SUCCESS_LENGTH]
@@ -79,13 +82,15 @@ export function answerError(
   answerJson(request, response, error.status, body, extra)
 }
 
-/** Answers a CORS preflight. A star would not cover `Authorization`, so the headers are named and the origin is echoed. */
+/** Answers a CORS preflight. A star would not cover `Authorization`, so the headers are named and the origin is echoed. Headers that a
+ *  page adds by itself (`deliveryStrategy.config.headers`) are let through: here no cookie counts, so they can do nothing. */
 export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+  const asked = request.headers['access-control-request-headers']
   const headers = [
     'Access-Control-Allow-Methods',
     'GET, POST, OPTIONS',
     'Access-Control-Allow-Headers',
-    allowedHeaders,
+    asked !== undefined && headerNames.test(asked) ? `${allowedHeaders}, ${asked}` : allowedHeaders,
     'Access-Control-Max-Age',
     '86400',
     'Content-Length',

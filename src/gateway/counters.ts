@@ -4,6 +4,10 @@ import { Counter, type Registry } from '../base/metrics.ts'
 export interface GatewayCounters {
   accepted(messages: number, bytes: number): void
   refused(code: string): void
+  /** An accepted request that the client says it sent before (`X-Retry-Count`). */
+  retried(): void
+  /** A connection that was closed because there were too many. */
+  dropped(): void
   /** An answer of the OAuth token endpoint. */
   tokenAnswered(result: string): void
 }
@@ -30,6 +34,16 @@ export function createGatewayCounters(registry: Registry): GatewayCounters {
     labelNames: ['code'],
     registers: [registry],
   })
+  const retried = new Counter({
+    name: 'tributary_gateway_retried_requests_total',
+    help: 'Requests accepted that clients sent again, by their X-Retry-Count.',
+    registers: [registry],
+  })
+  const dropped = new Counter({
+    name: 'tributary_gateway_dropped_connections_total',
+    help: 'Connections closed at once because there were too many.',
+    registers: [registry],
+  })
   const tokens = new Counter({
     name: 'tributary_gateway_oauth_tokens_total',
     help: 'Requests for OAuth access tokens, by result: issued, or the error.',
@@ -42,6 +56,8 @@ export function createGatewayCounters(registry: Registry): GatewayCounters {
       requests.inc()
       bytes.inc(bodyBytes)
     },
+    dropped: () => dropped.inc(),
+    retried: () => retried.inc(),
     refused: (code) => refused.inc({ code }),
     tokenAnswered: (result) => tokens.inc({ result }),
   }

@@ -30,6 +30,11 @@ export function createInFlight(): InFlight {
   return { bytes: 0, comingBytes: 0, coming: new Set() }
 }
 
+/** The length of the body as its header says, before decompression; 0 when it does not. */
+export function announcedBytes({ headers }: IncomingMessage): number {
+  return Number(headers['content-length'] ?? 0)
+}
+
 /** What gzip may add to bytes that it cannot make smaller. */
 const GZIP_OVERHEAD_BYTES = 4096
 
@@ -45,6 +50,7 @@ export function readBody(
   const encoding = request.headers['content-encoding']
   if (encoding === undefined) return collect(request, limits, inFlight, clock)
   switch (encoding.toLowerCase()) {
+    case '':
     case 'identity':
       return collect(request, limits, inFlight, clock)
     case 'gzip':
@@ -88,6 +94,8 @@ function collect(
   inFlight: InFlight,
   clock: Clock,
 ): Promise<Buffer> {
+  // It will never be right, so nobody need wait for it, or be told to come again.
+  if (announcedBytes(request) > bytesMax) return Promise.reject(bodyTooLarge())
   return new Promise((resolve, reject) => {
     const pieces = new Pieces()
     let isSettled = false

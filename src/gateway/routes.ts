@@ -37,10 +37,11 @@ export function routeOf(path: string): Route | undefined {
   return routes.get(path)
 }
 
-/** The path of a request target, without its query. */
+/** The path of a request target, without its query, and without the address that a proxy may write before it (RFC 9112 §3.2.2). */
 export function pathOf(target: string): string {
   const query = target.indexOf('?')
-  return query < 0 ? target : target.slice(0, query)
+  const path = query < 0 ? target : target.slice(0, query)
+  return path.startsWith('/') ? path : path.replace(/^https?:\/\/[^/]*(?=\/)/i, '')
 }
 
 /** Telemetry of browser and mobile libraries: answered and discarded (contract: ingest.md §1). */

@@ -28,6 +28,9 @@ export interface ListenOptions {
   port: number
   tls?: { certificate: string; key: string }
   controlSocketPath: string
+  /** Open at the same time; further ones are closed at once. Default 10,000: about 150 MB when each is in use, 300 MB when
+   *  each has sent as much of its headers as it may. */
+  connectionsMax?: number
 }
 
 export interface GatewayServer {
@@ -42,6 +45,8 @@ const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 65_000
 const HANDSHAKE_TIMEOUT_MS = 15_000
 const HEADER_BYTES_MAX = 16 * 1024
+const CONNECTIONS_MAX = 10_000
+const DROP_IDLE_EVERY_MS = 1_000
 
 interface State {
   isStopping: boolean
@@ -57,7 +62,9 @@ export async function listen(
   log: Logger,
 ): Promise<GatewayServer> {
   const state: State = { isStopping: false, streams: new AbortController() }
+  const latest = new WeakMap<Socket, ServerResponse>()
   const handle: RequestListener = (request, response) => {
+    latest.set(request.socket, response)
     dispatch(door, pages, tokenEndpoint, options, state, request, response).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request.url ?? '') }, 'a request failed in a way nobody foresaw')
       answerError(request, response, unavailable('The request could not be handled now.'), {
@@ -66,7 +73,14 @@ export async function listen(
     })
   }
   const server = createServer(options, handle)
-  server.on('clientError', answerBrokenRequest)
+  // RFC 9110 §10.1.1 lets a server overlook an expectation that it does not know; Node's own answer has no body.
+  server.on('checkExpectation', handle)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const answered = latest.get(socket)
+    if (socket.writable && (answered === undefined || isOver(answered))) answerBrokenRequest(error, socket)
+    else socket.destroy()
+  })
+  bound(server, options.connectionsMax ?? CONNECTIONS_MAX, door)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.host, 4096, () => resolve())
@@ -84,6 +98,8 @@ function createServer(options: ListenOptions, handle: RequestListener): Server {
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
+    // Refused in `dispatch`, with a body.
+    requireHostHeader: false,
   }
   if (options.tls === undefined) return createHttpServer(limits, handle)
   return createTlsServer(
@@ -101,6 +117,8 @@ async function dispatch(
   request: IncomingMessage,
   response: ServerResponse,
 ) {
+  // RFC 9112 §3.2.
+  if (request.headers.host === undefined && request.httpVersion === '1.1') return answerWithoutHost(request, response)
   const askedPath = pathOf(request.url ?? '/')
   let route = routeOf(askedPath)
   const webRoute = route === undefined ? (webRouteOf(askedPath) ?? pages.neutralRouteOf(askedPath)) : undefined
@@ -205,12 +223,32 @@ function answerWrongMethod(allowed: 'POST' | 'GET', request: IncomingMessage, re
   answerError(request, response, new AppError('method_not_allowed', 405, `This path takes ${allowed}.`))
 }
 
+function answerWithoutHost(request: IncomingMessage, response: ServerResponse): void {
+  answerError(request, response, new AppError('bad_request', 400, 'The request has no Host header.'))
+}
+
+/** True when nothing of a response, or of one before it on its connection, is still to come: then an answer by hand may follow. */
+function isOver(response: ServerResponse): boolean {
+  if (response.writableFinished) return true
+  // A response has the socket when it is its turn. One whose request is still coming will never be written.
+  return response.socket !== null && !response.headersSent && !response.req.complete
+}
+
+/** Connections beyond the bound are closed as they come, and those that idle make room for the next ones. */
+function bound(server: Server, connectionsMax: number, door: Door): void {
+  server.maxConnections = connectionsMax
+  let droppedAtMs = -Infinity
+  server.on('drop', () => {
+    door.counters.dropped()
+    const nowMs = door.clock.now()
+    if (Math.abs(nowMs - droppedAtMs) < DROP_IDLE_EVERY_MS) return
+    droppedAtMs = nowMs
+    server.closeIdleConnections()
+  })
+}
+
 /** What Node could not read as HTTP: too large headers, a time-out, garbage. Answered by hand, since there is no response object. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || socket.bytesWritten > 0) {
-    socket.destroy()
-    return
-  }
   const status =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? '431 Request Header Fields Too Large'

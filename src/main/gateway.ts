@@ -26,10 +26,21 @@ async function readTls({ certificatePath, keyPath }: NonNullable<StartOptions['t
   }
 }
 
+/** What the journal, snapshot and sockets of this process need, with much to spare: without a file the journal could not go on. */
+const FILES_KEPT = 512
+
+/** Connections that leave enough of the files that this process may open; undefined where the system does not say or sets no limit. */
+async function connectionsMax(): Promise<number | undefined> {
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '')
+  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1])
+  return files < 10_000 + FILES_KEPT ? Math.max(64, files - FILES_KEPT) : undefined
+}
+
 /** The door: no database, the configuration from the snapshot in memory. */
 export async function startGateway(context: ProcessContext): Promise<RunningRole> {
   const { options, journal, snapshots, clock, random, log, metrics, paths } = context
   const tls = options.tls && (await readTls(options.tls))
+  const connections = await connectionsMax()
   const gateway = await createGateway({
     journal,
     snapshots,
@@ -42,6 +53,7 @@ export async function startGateway(context: ProcessContext): Promise<RunningRole
     host: options.host,
     port: options.port,
     ...(tls === undefined ? {} : { tls }),
+    ...(connections === undefined ? {} : { connectionsMax: connections }),
     publicUrl: options.publicUrl,
     secrets: openSecrets(paths, { mayCreate: false }),
     newId: context.newId,
