@@ -61,7 +61,7 @@ export const mutants: Mutant[] = [
     before: 'return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, end)',
     // Looked up a moment later, so that the moment is met often enough.
     after:
-      'for (let i = 0; i < 4; i += 1) await listSegments(fileSystem, pathOf(topic, partition))\n' +
+      'for (let i = 0; i < 12; i += 1) await listSegments(fileSystem, pathOf(topic, partition))\n' +
       '    return Math.min(firstHot ?? Infinity, firstCold ?? Infinity, (await markOf(topic, partition))?.end ?? 0)',
   },
   // ---- Gateway
