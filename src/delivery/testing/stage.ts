@@ -120,7 +120,7 @@ export async function openStage(t: TestContext, options: StageOptions): Promise<
       clock: fasterClock(options.timesFaster ?? 1),
       random: Math.random,
       log: silentLogger,
-      store,
+      store: mortal(store, mine),
       partition: 0,
       newId: randomUUID,
       definitionOf: async (type) => options.definitionOf?.(type) ?? webhook,
@@ -246,6 +246,16 @@ interface Freeze {
   how: 'before' | 'after' | undefined
   isDead: boolean
   appends: Set<Promise<unknown>>
+}
+
+/** The store as one process has it: it writes nothing once that is dead. */
+function mortal(store: OutcomeStore, freeze: Freeze): OutcomeStore {
+  return {
+    ...store,
+    save(...checkpoint) {
+      if (!freeze.isDead) store.save(...checkpoint)
+    },
+  }
 }
 
 /** A journal whose writer of `outcomes` can be stopped in the middle, as a kill would. */
