@@ -2,7 +2,7 @@
 export { createDelivery } from './delivery.ts'
 export type { Delivery, DeliveryOptions, KeptDeadLetter } from './delivery.ts'
 export { openOutcomeStore } from './outcome-store.ts'
-export type { DeadLetter, OutcomeStore } from './outcome-store.ts'
+export type { DeadLetter, DeadMessage, OutcomeStore } from './outcome-store.ts'
 export { historyKeptMs } from './history.ts'
 export type { BucketSeconds, History } from './history.ts'
 export type { Redelivery } from './ledger.ts'

@@ -185,7 +185,7 @@ function decisionsOf(frames: Frame[]): Record<'rejected' | 'dropped', Record<str
 /** What `outcomes` says of one message at one connection. */
 interface End {
   /** By mapping; '' when the message was dropped before a mapping was chosen. */
-  legs: Map<string, { state: OutcomeState; code: string | undefined }>
+  legs: Map<string, { state: OutcomeState; code: string | undefined; atMs: number }>
   legCount: number
 }
 
@@ -206,7 +206,7 @@ function endsOf({ outcomes }: Topics): Ends {
         const before = end.legs.get(mapping)
         const isOver = before !== undefined && before.state !== 'waiting'
         assert.ok(!isOver, `outcome ${frame.offset}: ${place} ${mapping} is ${state} after it was ${before?.state}`)
-        end.legs.set(mapping, { state, code })
+        end.legs.set(mapping, { state, code, atMs: outcome?.timeMs ?? 0 })
       })
     }
   }
@@ -248,9 +248,12 @@ function checkDestinations({ events }: Topics, { delivery }: Statements, ends: E
   }
 }
 
-/** Discarded if a mapping failed, else delivered if one was, else dropped. */
+/** Discarded if a mapping failed, under the code of the one that failed first, else delivered if one was, else dropped. */
 function stateOf({ legs, legCount }: End, offset: number): { state: OutcomeState; code: string | undefined } {
-  const all = [...legs.values()]
+  // What failed at the same moment goes by the mapping's id.
+  const all = [...legs]
+    .sort(([a, first], [b, second]) => first.atMs - second.atMs || (a < b ? -1 : 1))
+    .map(([, leg]) => leg)
   assert.equal(all.length, legCount, `event ${offset} has an outcome for each of its mappings`)
   assert.ok(!all.some(({ state }) => state === 'waiting'), `event ${offset} has come to an end`)
   return all.find(({ state }) => state === 'discarded') ?? all.find(({ state }) => state === 'delivered') ?? all[0]!

@@ -2,7 +2,7 @@
  * What delivery keeps in its database, in memory: a kill leaves the last checkpoint, a power cut any since the last one that was
  * synced, or nothing at all. Each checkpoint is whole.
  */
-import type { DeadLetter, DeadLetterFilter, OutcomeStore } from '../../../src/delivery/index.ts'
+import type { DeadLetter, DeadLetterFilter, DeadMessage, OutcomeStore } from '../../../src/delivery/index.ts'
 import { ledgerFromJson, ledgerToJson, type Ledger, type OpenMessage } from '../../../src/delivery/ledger.ts'
 import { eachOffset } from '../../../src/delivery/offset-runs.ts'
 import type { Random } from '../../../src/base/seeded-random.ts'
@@ -136,11 +136,23 @@ function lettersIn(checkpoint: Checkpoint | undefined, connection: number, filte
   )
 }
 
-/** The simulated world has one partition and one mapping. */
-function deadMessagesIn(checkpoint: Checkpoint | undefined, connection: number, filter: DeadLetterFilter) {
-  return lettersIn(checkpoint, connection, filter)
-    .map(({ partition, offset, code, mapping }) => ({ partition, offset, code, mappings: [mapping] }))
-    .sort((a, b) => a.offset - b.offset)
+/** The simulated world has one partition. Of several mappings the one that failed first gives the code. */
+function deadMessagesIn(
+  checkpoint: Checkpoint | undefined,
+  connection: number,
+  filter: DeadLetterFilter,
+): DeadMessage[] {
+  const wanted = new Set(lettersIn(checkpoint, connection, filter).map(({ offset }) => offset))
+  const all = lettersIn(checkpoint, connection, {}).filter(({ offset }) => wanted.has(offset))
+  const byOffset = Map.groupBy(all, ({ offset }) => offset)
+  return [...byOffset]
+    .sort(([a], [b]) => a - b)
+    .map(([offset, letters]) => {
+      const [first, ...others] = letters.sort((a, b) => a.atMs - b.atMs || (a.mapping < b.mapping ? -1 : 1))
+      // A group has at least one.
+      const { partition, code } = first!
+      return { partition, offset, code, mappings: [first!, ...others].map(({ mapping }) => mapping) }
+    })
 }
 
 function empty(): Checkpoint {
