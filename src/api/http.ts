@@ -13,7 +13,7 @@ import type { Store } from '../store/index.ts'
 import type { DiskUsage } from './disk-usage.ts'
 import { createFlowHealth } from './flow-health.ts'
 import type { Roles } from './roles.ts'
-import { answerError, answerHtml, answerJson, type Access, type Caller, type Route } from './route.ts'
+import { adminRoles, answerError, answerHtml, answerJson, type Access, type Caller, type Route } from './route.ts'
 import { readStatus } from './status.ts'
 import { renderSignedOut, renderStatus } from './status-page.ts'
 
@@ -131,6 +131,10 @@ async function handle(
   }
   const caller = await callerOf(parts.store, route.access, request)
   if (caller === undefined) return refuse(route.access, response)
+  if (route.access === 'admin' && !adminRoles.has(caller.role))
+    throw new AppError('forbidden', 403, `The role "${caller.role}" does not allow this change.`, {
+      hint: `Use a token of a ${[...adminRoles].join(' or a ')}.`,
+    })
   // Found by the same pattern just now.
   await route.run(request, response, route.path.exec(path)!, caller)
 }
@@ -147,6 +151,7 @@ async function callerOf(store: Store, access: Access, request: IncomingMessage):
     case 'session':
       return withSession()
     case 'member':
+    case 'admin':
       return (await withSession()) ?? (await withToken())
     case 'operator':
       return isLoopback(request) ? owner : await withToken()
@@ -156,7 +161,7 @@ async function callerOf(store: Store, access: Access, request: IncomingMessage):
 function refuse(access: Access, response: ServerResponse): void {
   if (access === 'session') return answerHtml(response, 401, renderSignedOut('You are not signed in.'))
   const who =
-    access === 'member'
+    access === 'member' || access === 'admin'
       ? 'members of the workspace, or with a token of it'
       : 'the machine itself, or with a token of the workspace'
   throw new AppError('unauthorized', 401, `This path answers ${who}.`, { hint: 'Send "Authorization: Bearer TOKEN".' })

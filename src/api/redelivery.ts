@@ -144,7 +144,7 @@ export function createRedeliveryRoutes(api: RedeliveryApi): Route[] {
     {
       method: 'POST',
       path: below('redeliveries'),
-      access: 'member',
+      access: 'admin',
       async run(request, response, [, slug = '']) {
         const answer = await api.order(slug, await readJson(request))
         answerJson(response, 'id' in answer ? 201 : 200, answer)
@@ -153,7 +153,7 @@ export function createRedeliveryRoutes(api: RedeliveryApi): Route[] {
     {
       method: 'DELETE',
       path: below('redeliveries/([^/]+)'),
-      access: 'member',
+      access: 'admin',
       async run(_request, response, [, slug = '', id = '']) {
         await api.cancel(slug, id)
         answerJson(response, 200, { success: true })

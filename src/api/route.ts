@@ -3,8 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AppError, messageOf } from '../base/errors.ts'
 
 /** `anyone`: no credential. `operator`: loopback, or a Bearer token of the workspace. `session`: signed in. `member`: signed in, or a
- *  Bearer token of the workspace. */
-export type Access = 'anyone' | 'operator' | 'session' | 'member'
+ *  Bearer token of the workspace. `admin`: a member who may change things, see `adminRoles`. */
+export type Access = 'anyone' | 'operator' | 'session' | 'member' | 'admin'
+
+/** Roles that may change sources and what they send. */
+export const adminRoles: ReadonlySet<string | undefined> = new Set(['Workspace Owner', 'Source Admin'])
 
 /** Who calls. */
 export interface Caller {

@@ -305,7 +305,7 @@ export function createSchemaRoutes(api: SchemaApi): Route[] {
     {
       method: 'DELETE',
       path: below(''),
-      access: 'member',
+      access: 'admin',
       async run(_request, response, [, slug = '']) {
         await api.clear(slug)
         answerJson(response, 200, { success: true })
@@ -323,7 +323,7 @@ export function createSchemaRoutes(api: SchemaApi): Route[] {
     {
       method: 'PATCH',
       path: below('/event'),
-      access: 'member',
+      access: 'admin',
       async run(request, response, [, slug = '']) {
         const change = changeShape.safeParse(await readJson(request))
         if (!change.success) throw new AppError('bad_request', 400, 'The body must be {"isArchived": true} or false.')

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
 import { AppError } from '../base/errors.ts'
 import { findSourceKind, readInput, sourceKinds, type SourceKind, type SourceView, type Store } from '../store/index.ts'
-import { answerJson, ownPrefix, readJson, type Caller, type Route } from './route.ts'
+import { adminRoles, answerJson, ownPrefix, readJson, type Caller, type Route } from './route.ts'
 
 export interface SourcesParts {
   store: Store
@@ -13,7 +13,6 @@ export interface SourcesParts {
 }
 
 /** Roles that change sources and see write keys (contract: workspace.md §3). */
-const adminRoles: ReadonlySet<string | undefined> = new Set(['Workspace Owner', 'Source Admin'])
 
 const revocation = z.strictObject({
   token: z.string().min(1, 'must not be empty').max(8192, 'has at most 8,192 characters'),
@@ -35,9 +34,8 @@ export function createSourceRoutes({ store, publish }: SourcesParts): Route[] {
   ): Route => ({
     method,
     path: new RegExp(`^${ownPrefix}/${path}$`),
-    access: 'member',
+    access: method === 'GET' ? 'member' : 'admin',
     async run(request, response, match, caller) {
-      if (method !== 'GET') refuseUnlessAdmin(caller)
       const { status = 200, answer } = await run({
         names: match.slice(1).map(decode),
         caller,
@@ -100,13 +98,6 @@ export function createSourceRoutes({ store, publish }: SourcesParts): Route[] {
       return { answer: { success: true } }
     }),
   ]
-}
-
-function refuseUnlessAdmin({ role }: Caller): void {
-  if (adminRoles.has(role)) return
-  throw new AppError('forbidden', 403, `The role "${role}" does not allow changes to sources.`, {
-    hint: 'Use a token of a Workspace Owner or a Source Admin.',
-  })
 }
 
 function hasBody(headers: IncomingHttpHeaders): boolean {

@@ -15,7 +15,7 @@ before(async () => {
   platform = await startPlatform({
     config: `
 workspace: { name: Acme, slug: acme }
-tokens: { ops: { token: ops-token } }
+tokens: { ops: { token: ops-token }, viewer: { token: viewer-token, role: Source Read-only } }
 sources: { api: { type: http-api, writeKeys: [API_KEY] } }
 destinations:
   hook: { source: api, type: webhook, settings: { url: "${vendor.url}" } }
@@ -46,10 +46,15 @@ async function until(predicate: (status: ConnectionStatus) => boolean): Promise<
   throw new Error('not reached')
 }
 
-async function api(method: string, path: string, body?: unknown): Promise<{ status: number; answer: unknown }> {
+async function api(
+  method: string,
+  path: string,
+  body?: unknown,
+  token = 'ops-token',
+): Promise<{ status: number; answer: unknown }> {
   const response = await fetch(`${platform.url}/tributary/v1/destinations/${path}`, {
     method,
-    headers: { authorization: 'Bearer ops-token' },
+    headers: { authorization: `Bearer ${token}` },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   return { status: response.status, answer: await response.json() }
@@ -96,6 +101,9 @@ test('the API does the same, says what is wrong, and needs a token', async () =>
     listed.deadLetters.map(({ messageId, code }) => [messageId, code]),
     [['dead-3', '422']],
   )
+  assert.equal((await api('GET', 'hook/redeliveries', undefined, 'viewer-token')).status, 200)
+  assert.equal((await api('POST', 'hook/redeliveries', {}, 'viewer-token')).status, 403)
+  assert.equal((await api('DELETE', 'hook/redeliveries/none', undefined, 'viewer-token')).status, 403)
   assert.deepEqual((await api('POST', 'hook/redeliveries', { dryRun: true })).answer, { matched: 1 })
   const wrong = await api('POST', 'hook/redeliveries', { from: 'yesterday' })
   assert.deepEqual([wrong.status, (wrong.answer as { code: string }).code], [400, 'bad_request'])
